@@ -1,0 +1,429 @@
+"""The data contracts: what passes between stages, and what the site reads.
+
+Frozen models, one per record on disk. A field that is "not yet computed" is None and a list is empty, never
+absent. Readers ignore fields they do not know, so adding a field keeps the schema's number.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMAS = {
+    "run": "leaflineage.run/1",
+    "report": "leaflineage.report/1",
+    "model": "leaflineage.model/1",
+    "catalogue": "leaflineage.catalogue/1",
+    "specimens": "leaflineage.specimens/1",
+    "activations": "leaflineage.activations/1",
+    "concepts": "leaflineage.concepts/1",
+    "importance": "leaflineage.importance/1",
+    "crops": "leaflineage.crops/1",
+    "visualizations": "leaflineage.visualizations/1",
+    "family": "leaflineage.family/1",
+    "atlas": "leaflineage.atlas/1",
+    "index": "leaflineage.index/1",
+    "manifest": "leaflineage.manifest/1",
+}
+
+DEVICE_NAMES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))]
+)
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, unknown fields ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+# --- names ---------------------------------------------------------------------------------------------------
+
+
+def make_slug(name: str) -> str:
+    """Return the slug of one name: NFKD, ASCII, lower case, others to "-", at most 60 characters."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii").lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].rstrip("-") or "family"
+    return f"{slug}-x" if slug in DEVICE_NAMES else slug
+
+
+def make_slugs(names: Iterable[str]) -> dict[str, str]:
+    """Return {name: slug}; names whose slugs collide get "-2", "-3", … in order of their UTF-8 bytes."""
+    slugs: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in sorted(set(names), key=lambda each: each.encode("utf-8", "surrogatepass")):
+        base = make_slug(name)
+        slug, n = base, 1
+        while slug in taken:
+            n += 1
+            slug = f"{base[: 60 - len(str(n)) - 1]}-{n}"
+        taken.add(slug)
+        slugs[name] = slug
+    return slugs
+
+
+def make_concept_id(number: int) -> str:
+    """Return the id of concept ``number`` (1-based) inside its family: ``concept-03``."""
+    return f"concept-{number:02d}"
+
+
+# --- specimens -----------------------------------------------------------------------------------------------
+
+
+class Specimen(Record):
+    """One picture of a leaf and what is known of it, as the catalogue lists it."""
+
+    id: str
+    file: str  # POSIX, relative to the catalogue's root
+    group: str
+    role: Literal["reference", "query"] = "reference"
+    family: str | None = None
+    genus: str | None = None
+    species: str | None = None
+    source: str | None = None
+    catalogue_number: str | None = None
+    split: Literal["train", "held-out", "unknown"] = "unknown"
+    in_training: bool | None = None
+    licence: str | None = None
+    credit: str | None = None
+    px_per_mm: float | None = None
+    width: int | None = None  # pixels, upright (EXIF orientation applied)
+    height: int | None = None
+    sha256: str | None = None  # of the file's bytes
+    set_aside: str | None = None  # why this picture is not used; None where it is
+
+
+class Catalogue(Record):
+    """All specimens of a run, in order of id, those set aside included."""
+
+    specimens: list[Specimen]
+    families: list[str]  # sorted; families of reference specimens
+    notes: list[str] = []  # what the scan wants a person to know
+
+
+# --- classifier ----------------------------------------------------------------------------------------------
+
+
+class Preprocessing(Record):
+    """How an upright image becomes the classifier's input."""
+
+    input_size: tuple[int, int]  # (height, width)
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["bilinear", "bicubic", "nearest", "lanczos", "box", "hamming"]
+    fit: Literal["pad", "crop", "squash"]
+    pad_colour: tuple[int, int, int]
+    crop_pct: float = 1.0
+
+
+class ModelRecord(Record):
+    """What was read, found and verified of the classifier: ``model.json``."""
+
+    name: str
+    architecture: str
+    layer: str
+    map_shape: tuple[int, int, int]  # (rows, columns, n_channels)
+    affine_head: bool
+    pools_first: bool
+    depends_on_cells: bool
+    signed: bool  # more than 2 % of the activations' energy is negative
+    negative_energy: float
+    split_error: float  # largest relative difference of head(features(x)) to the classifier
+    n_outputs: int
+    label_names: list[str | None]  # one an output; None where no public name is known
+    preprocessing: Preprocessing
+    sha256: str
+    stated_accuracy: float | None = None
+    n_parameters: int | None = None
+    licence: str | None = None
+    notes: list[str] = []
+
+
+# --- the atlas -----------------------------------------------------------------------------------------------
+
+
+class Licences(Record):
+    """Licences of the four kinds of things an atlas publishes."""
+
+    code: str | None = None
+    text: str | None = None
+    data: str | None = None
+    images: str | None = None
+
+
+class Accuracy(Record):
+    """Share of specimens whose family the classifier ranks first (top1) or among five (top5)."""
+
+    top1: float | None
+    top5: float | None
+    n_specimens: int
+    interval: tuple[float, float] | None  # Wilson, 95 %, of top1
+    chance: float
+    split: str  # "held-out" | "training leaves included"
+
+
+class AtlasClassifier(Record):
+    """The classifier an atlas explains."""
+
+    name: str
+    architecture: str
+    layer: str
+    affine_head: bool
+    pools_first: bool
+    input_size: tuple[int, int]
+    map_size: tuple[int, int]
+    n_outputs: int
+    n_families: int
+    unnamed_outputs: list[int]
+    sha256: str
+    accuracy: Accuracy | None
+    notes: list[str] = []
+
+
+class AtlasRun(Record):
+    """How the numbers were made."""
+
+    config_fingerprint: str
+    seed: int
+    versions: dict[str, str]
+    fit_on: str
+    logit: Literal["centred"] = "centred"
+    settings: dict[str, Any] = {}  # the resolved settings that shape numbers and pictures, by section
+
+
+class Importance(Record):
+    """How much a concept moves its family's centred logit."""
+
+    total_sobol_index: float
+    interval: tuple[float, float]
+    exact: bool
+    share: float
+    contribution: float  # logits, signed, mean over the family's specimens
+
+
+class Visualization(Record):
+    """One feature visualization (MACO), the picture of a concept."""
+
+    image: str
+    width: int
+    height: int
+    kind: Literal["concept", "accentuation", "family"] = "concept"
+    seed: int
+    steps: int | None = None
+    objective: float | None = None
+    score: dict[str, float] | None = None
+
+
+class Crop(Record):
+    """A square of a specimen in which a concept is strong (or, by kind, less so)."""
+
+    specimen: str
+    box: tuple[int, int, int, int]  # (x0, y0, x1, y1) px of the upright original, half-open
+    coefficient: float
+    image: str
+    width: int
+    height: int
+    heatmap: str  # grey+alpha WebP in the specimen's frame: alpha = 1 − heat, to lay over the specimen
+    heatmap_max: float  # the coefficient at which heat is 1
+    kind: Literal["top", "p99", "p90", "p50", "counter"] = "top"
+
+
+class Stability(Record):
+    """How a concept fared in refits on resampled groups."""
+
+    cosine: float  # mean matched cosine
+    found_in: int  # refits with a matched cosine of at least 0.75
+    n_refits: int
+
+
+class ConceptName(Record):
+    """A name for a concept and who gave it."""
+
+    text: str
+    terms: list[str] = []
+    source: Literal["suggested", "expert"]
+    author: str | None = None
+    date: str | None = None
+    confidence: float | None = None
+    zones: list[dict[str, Any]] = []
+
+
+class SimilarConcept(Record):
+    """A concept of another family whose bank row points the same way."""
+
+    id: str
+    similarity: float
+
+
+class AtlasConcept(Record):
+    """One concept of one family."""
+
+    id: str  # "fagaceae/concept-03"
+    uid: str
+    concept_index: int  # 0-based row of the bank
+    rank: int  # 1-based by falling total_sobol_index
+    parent: str | None = None
+    children: list[str] = []
+    name: ConceptName | None = None
+    importance: Importance
+    contributions: dict[str, float] = {}  # logits, to the own and the ten nearest families, by slug
+    prevalence: float
+    reliability: float | None
+    stability: Stability | None = None
+    source_auc: dict[str, float] = {}
+    flags: list[str] = []
+    position: tuple[float, float] | None = None
+    visualizations: list[Visualization] = []
+    crops: list[Crop] = []
+    image_importances: list[float] = []  # total Sobol index of each of the family's specimens
+    similar: list[SimilarConcept] = []
+
+
+class Rest(Record):
+    """What no shown concept explains: the residual plus the fitted concepts that are not shown."""
+
+    share: float
+    residual_share: float
+    contribution: float
+    concepts: list[int] = []  # indices of fitted concepts that are not shown
+
+
+class Neighbour(Record):
+    """A family near this one: cosine of mean activations minus the mean of all."""
+
+    slug: str
+    similarity: float
+
+
+class Confusion(Record):
+    """How many of this family's counted specimens were taken for another family."""
+
+    slug: str
+    n: int
+
+
+class AtlasFamily(Record):
+    """One named output of the classifier."""
+
+    slug: str
+    name: str
+    aliases: list[str] = []
+    order: str | None = None
+    clade: str | None = None
+    common_name: str | None = None
+    output_index: int | None
+    n_specimens: int
+    n_groups: int
+    n_species: int
+    n_held_out: int
+    species: list[str] = []  # "Betula pendula", sorted
+    source_shares: dict[str, float] = {}
+    accuracy: Accuracy | None = None
+    training_accuracy: Accuracy | None = None
+    missing: str | None = None  # why this family has no concepts; None where it has
+    explained_share: float | None = None
+    relative_error: float | None = None
+    bias: float | None = None
+    completeness: dict[str, Any] | None = None
+    fidelity: dict[str, Any] | None = None
+    shortcut_share: float | None = None
+    flags: list[str] = []
+    rest: Rest | None = None
+    neighbours: list[Neighbour] = []
+    confused_with: list[Confusion] = []
+    layout: list[tuple[float, float]] | None = None
+    visualization: Visualization | None = None
+    representative: str | None = None  # id of the specimen that stands for the family on cards
+    concepts: list[AtlasConcept] = []  # the shown ones, by rank
+
+
+class Prediction(Record):
+    """A family and the classifier's score for it (softmax; not a probability)."""
+
+    family: str
+    score: float
+
+
+class SpecimenNeighbour(Record):
+    """A specimen near another by cosine of pooled activations."""
+
+    id: str
+    similarity: float
+    same_group: bool
+
+
+class AtlasSpecimen(Record):
+    """A specimen that some page shows."""
+
+    id: str
+    group: str
+    role: Literal["reference", "query"]
+    family: str | None = None
+    genus: str | None = None
+    species: str | None = None
+    split: str
+    in_training: bool | None = None
+    source: str | None = None
+    catalogue_number: str | None = None
+    licence: str | None = None
+    credit: str | None = None
+    px_per_mm: float | None = None
+    image: str
+    width: int  # of the picture at `image`
+    height: int
+    original_width: int  # of the upright original, in which boxes are given
+    original_height: int
+    predicted: list[Prediction] = []
+    dominant: str | None = None  # concept id
+    contributions: dict[str, float] = {}  # concept id (or "rest", "bias") -> logits, for its family
+    importances: dict[str, float] = {}  # concept id (or "rest") -> total Sobol index
+    neighbours: list[SpecimenNeighbour] = []
+    withheld: bool = False
+
+
+class AtlasHeader(Record):
+    """What `atlas.json` and `index.json` both open with."""
+
+    title: str
+    rank: str = "family"
+    version: str | None = None
+    doi: str | None = None
+    date: str | None = None
+    authors: list[str] = []
+    licences: Licences = Licences()
+    drawn: bool = False
+    generator: dict[str, str] = {}
+    classifier: AtlasClassifier
+    run: AtlasRun
+    unlisted_families: list[dict[str, str]] = []  # families of the catalogue without an output: {name, reason}
+
+
+class Index(AtlasHeader):
+    """`index.json`: the atlas without crops, image importances and specimens (but queries' ids)."""
+
+    schema_: str = Field(default=SCHEMAS["index"], alias="schema")
+    families: list[AtlasFamily]
+    n_specimens: int
+    n_set_aside: int
+    set_aside_reasons: dict[str, int] = {}
+    queries: list[AtlasSpecimen] = []
+
+
+class FamilyRecord(Record):
+    """`families/<slug>/family.json`: one family whole, with the specimens its pages show."""
+
+    schema_: str = Field(default=SCHEMAS["family"], alias="schema")
+    family: AtlasFamily
+    specimens: list[AtlasSpecimen]
+
+
+class AtlasRecord(AtlasHeader):
+    """`atlas.json`: everything the site shows, as data."""
+
+    schema_: str = Field(default=SCHEMAS["atlas"], alias="schema")
+    families: list[AtlasFamily]
+    specimens: list[AtlasSpecimen]
