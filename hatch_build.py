@@ -9,7 +9,6 @@ sdist, which carries it, needs no Node.js.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -41,7 +40,7 @@ def vendor_search_library(root: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(target.name + ".part")
     unfinished.write_text(header + source.read_text(encoding="utf-8"), encoding="utf-8")
-    os.replace(unfinished, target)
+    unfinished.replace(target)
 
 
 def pinned_version(root: Path) -> str:
@@ -75,7 +74,8 @@ def fetch_search_library(root: Path) -> Path:
     if finished.returncode != 0:
         raise SystemExit(
             f"`{' '.join(['npm', *command[1:]])}` was to install {PACKAGE} in {root} and ended with "
-            f"{finished.returncode}:\n{finished.stderr.strip()}\nMend what it says (often the network), then run this again."
+            f"{finished.returncode}:\n{finished.stderr.strip()}\n"
+            "Mend what it says (often the network), then run this again."
         )
     source = root / "node_modules" / PACKAGE / "dist" / "umd" / "index.js"
     if not source.is_file():
