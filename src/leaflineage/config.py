@@ -1,0 +1,343 @@
+"""A run's config: TOML in, frozen models out, every mistake told at once.
+
+The only home of a default. What is given later wins: default < file < ``--set`` < named flag. Paths in a file are
+relative to the file, paths on the command line to the working directory.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from leaflineage.errors import ConfigError, suggest
+from leaflineage.records import Licences
+
+PATH_KEYS = (
+    ("specimens", "root"),
+    ("specimens", "catalogue"),
+    ("atlas", "taxonomy"),
+    ("classifier", "source"),
+    ("classifier", "label_names"),
+    ("train", "output"),
+)
+PRESETS = {
+    "draft": {"size": 384, "steps": 70, "crops": 3, "n_visualizations": 1},
+    "standard": {"size": 512, "steps": 256, "crops": 6, "n_visualizations": 1},
+    "fine": {"size": 768, "steps": 512, "crops": 12, "n_visualizations": 2},
+}
+DRAWN_CLASSIFIER = "herbarium"  # the reserved source that stands for the classifier shipped with the drawn leaves
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, unknown keys refused, no silent conversion of strings to numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class AtlasSection(Section):
+    """What the atlas is called and which families it shows."""
+
+    title: str = "LeafLineage"
+    rank: str = "family"
+    families: list[str] = []
+    n_shown: int = Field(10, ge=1, le=99)
+    taxonomy: Path | None = None
+    version: str | None = None
+    doi: str | None = None
+    authors: list[str] = []
+    licences: Licences = Licences()
+
+
+class DrawSection(Section):
+    """How many leaves the herbarium draws, and how large."""
+
+    n: int = Field(40, ge=1, le=10_000)
+    size: int = Field(256, ge=48, le=2048)
+    seed: int = Field(0, ge=0)
+    families: list[str] = []
+
+
+class SpecimensSection(Section):
+    """Where the specimens come from and which of them count."""
+
+    root: Path | None = None
+    catalogue: Path | None = None
+    draw: DrawSection | None = None
+    split: str = Field("column", pattern=r"^(column|none|md5:[1-9][0-9]*)$")
+    min_specimens: int = Field(10, ge=2)
+    max_pixels: int = Field(50_000_000, ge=1)
+    follow_symlinks: bool = False
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> SpecimensSection:
+        if (self.root is None) == (self.draw is None):
+            raise ValueError(
+                "needs either root (a folder of pictures) or draw (a table: how many leaves to draw), and "
+                f"{'both are' if self.root else 'neither is'} given"
+            )
+        return self
+
+
+class ClassifierSection(Section):
+    """Which classifier is explained, and how its input is made."""
+
+    source: str
+    architecture: str | None = None
+    layer: str = "auto"
+    label_names: list[str] | Path | None = None
+    input_size: int | None = Field(None, ge=16, le=4096)
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    interpolation: Literal["bilinear", "bicubic", "nearest", "lanczos", "box", "hamming"] | None = None
+    fit: Literal["pad", "crop", "squash"] = "pad"
+    pad_colour: tuple[int, int, int] = (255, 255, 255)
+    trust_names: bool = False
+
+    @field_validator("std")
+    @classmethod
+    def _is_positive(cls, std: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if std is not None and min(std) <= 0:
+            raise ValueError("needs three numbers above 0")
+        return std
+
+
+class ConceptsSection(Section):
+    """How concepts are found."""
+
+    fit_on: Literal["cells", "crops", "both"] = "cells"
+    max_cells: int = Field(20_000, ge=100)
+    n_concepts: int = Field(10, ge=1, le=99)
+    factorization: Literal["auto", "nmf"] = "auto"
+    max_iterations: int = Field(400, ge=1)
+    crop_side: float = Field(0.4, gt=0, le=1)
+    crop_stride: float = Field(0.3, gt=0, le=1)
+    drop_blank: bool = True
+    refits: int = Field(5, ge=0, le=100)
+    n_crops: int = Field(10, ge=1, le=50)
+
+
+class ImportanceSection(Section):
+    """How finely importance is sampled where no closed form exists."""
+
+    half_width: float = Field(0.02, gt=0, lt=1)
+    max_evaluations: int = Field(200_000, ge=64)
+
+
+class VisualizeSection(Section):
+    """How concepts are drawn (MACO)."""
+
+    quality: Literal["draft", "standard", "fine"] = "draft"
+    size: int = Field(0, ge=0, le=4096)
+    steps: int = Field(0, ge=0, le=100_000)
+    crops: int = Field(0, ge=0, le=256)
+    n_visualizations: int = Field(0, ge=0, le=16)
+    spectrum: Literal["family", "all"] = "family"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: Any) -> Any:
+        """Let ``quality`` set what is not given; 0 means "as the preset says"."""
+        if not isinstance(values, Mapping):
+            return values
+        preset = PRESETS.get(values.get("quality", "draft"), {})
+        return {**values, **{key: values.get(key) or number for key, number in preset.items()}}
+
+
+class SiteSection(Section):
+    """How the site is baked."""
+
+    base_url: str | None = None
+    repository: str | None = None
+    budget_mb: float = Field(300, gt=0)
+
+
+class TrainSection(Section):
+    """How a classifier of the drawn leaves is fine-tuned: ``leaflineage train``."""
+
+    output: Path | None = None
+    architecture: str = "tf_efficientnet_lite0"
+    n_train: int = Field(150, ge=2)
+    n_held_out: int = Field(40, ge=1)
+    input_size: int = Field(128, ge=32)
+    epochs: int = Field(6, ge=1)
+    batch_size: int = Field(32, ge=2)
+    learning_rate: float = Field(1e-3, gt=0)
+    seed: int = Field(1000, ge=0)
+
+
+class RunSection(Section):
+    """What changes no result: where and how fast a build runs (the seed aside)."""
+
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+    jobs: int = Field(0, ge=0, le=1024)
+    memory_gb: float = Field(4, gt=0)
+    keep_activations: bool = False
+
+
+class Config(Section):
+    """One run's settings, resolved."""
+
+    name: str = "atlas"
+    atlas: AtlasSection = AtlasSection()
+    specimens: SpecimensSection
+    classifier: ClassifierSection
+    concepts: ConceptsSection = ConceptsSection()
+    importance: ImportanceSection = ImportanceSection()
+    visualize: VisualizeSection = VisualizeSection()
+    site: SiteSection = SiteSection()
+    train: TrainSection = TrainSection()
+    run: RunSection = RunSection()
+
+    def settings(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Return the values of dotted ``keys`` (``concepts.n_concepts``) as plain JSON values, in order of key."""
+        dumped = self.model_dump(mode="json")
+        found: dict[str, Any] = {}
+        for key in sorted(keys):
+            value: Any = dumped
+            for part in key.split("."):
+                value = value[part] if value is not None else None
+            found[key] = value
+        return found
+
+
+def load_config(
+    path: Path | None, *, overrides: Sequence[str] = (), flags: Mapping[str, Any] | None = None, name: str | None = None
+) -> Config:
+    """Read a config file, lay ``--set`` overrides and named flags over it, and validate the whole.
+
+    Parameters
+    ----------
+    path
+        TOML file; None for defaults and overrides alone.
+    overrides
+        ``section.key=value`` each; the value is read as TOML, else taken as a string.
+    flags
+        Dotted key to value, from named flags of the command line; None values are passed over.
+    name
+        The run's name; the stem of ``path`` unless given.
+
+    Raises
+    ------
+    ConfigError
+        With one line a mistake, all of them.
+    """
+    where = str(path) if path else "the command line"
+    values = _resolve_paths(_read_toml(path), (path.parent if path else Path.cwd()).resolve())
+    mistakes: list[str] = []
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not all(key.strip().split(".")):
+            mistakes.append(f"--set wants section.key=value, and {override!r} is not that.")
+            continue
+        _lay_over(values, key.strip(), _read_value(text), mistakes)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _lay_over(values, key, value, mistakes)
+    if name or path:
+        values["name"] = name or (path.stem if path else "atlas")
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        mistakes += [_say_mistake(each) for each in error.errors(include_url=False)]
+        config = None
+    if mistakes or config is None:
+        lines = "\n".join(f"  - {mistake}" for mistake in mistakes)
+        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise ConfigError(f"The config from {where} has {count}:\n{lines}")
+    return config
+
+
+def _read_toml(path: Path | None) -> dict[str, Any]:
+    """Return a TOML file's tables."""
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"A config was wanted at {path}, and no file is there. Write one with `leaflineage init`, or give the path "
+            "of one that exists."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"A config was wanted at {path}, and it cannot be read: {error}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}. Strings need quotes, tables [brackets].") from None
+
+
+def _read_value(text: str) -> Any:
+    """Read a value as TOML, else take it as a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _lay_over(values: dict[str, Any], key: str, value: Any, mistakes: list[str]) -> None:
+    """Set a dotted key, its path relative to the working directory."""
+    *tables, last = key.split(".")
+    table = values
+    for part in tables:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            mistakes.append(f"{key} cannot be set: {part} is a value, not a table.")
+            return
+        table = inner
+    if (*tables, last) in PATH_KEYS:
+        value = _resolve_path(value, Path.cwd())
+    if key == "specimens.root":
+        values["specimens"].pop("draw", None)  # a folder given later replaces the drawn leaves
+    table[last] = value
+
+
+def _resolve_paths(values: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Make the path keys of a file's values absolute."""
+    resolved = {key: dict(table) if isinstance(table, dict) else table for key, table in values.items()}
+    for section, key in PATH_KEYS:
+        table = resolved.get(section)
+        if isinstance(table, dict) and key in table:
+            table[key] = _resolve_path(table[key], directory)
+    return resolved
+
+
+def _resolve_path(value: Any, directory: Path) -> Any:
+    """Make one path absolute; leave hub addresses, the reserved word and what is no string alone."""
+    if not isinstance(value, str) or not value or value == DRAWN_CLASSIFIER or value.startswith("hf-hub:"):
+        return value
+    prefix = "local-dir:" if value.startswith("local-dir:") else ""
+    return prefix + str((directory / Path(value.removeprefix(prefix)).expanduser()).resolve())
+
+
+def _say_mistake(error: Any) -> str:
+    """Turn one of pydantic's findings into a sentence of ours."""
+    parts = [str(part) for part in error["loc"]]
+    key = ".".join(parts)
+    if error["type"] == "extra_forbidden":
+        choices = _keys_beside(parts)
+        return f"{key} is no key of ours.{suggest(parts[-1], choices)} Keys there: {', '.join(choices)}."
+    if error["type"] == "missing":
+        return f"{key} is needed and is not given."
+    text = str(error["msg"]).removeprefix("Value error, ")
+    came = error.get("input")
+    shown = "" if isinstance(came, dict) else f" It is {came!r}."
+    return f"{key}: {text[0].lower()}{text[1:]}.{shown}"
+
+
+def _keys_beside(parts: Sequence[str]) -> list[str]:
+    """Return the keys that may stand where the last part of a location stands."""
+    model: type[BaseModel] = Config
+    for part in parts[:-1]:
+        field = model.model_fields.get(part)
+        if field is None:
+            return []
+        inner = field.annotation
+        candidates = [inner, *getattr(inner, "__args__", ())]
+        models = [each for each in candidates if isinstance(each, type) and issubclass(each, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
+    return sorted(name for name in model.model_fields if not (model is Config and name == "name"))
