@@ -1,0 +1,1 @@
+"""Mathematics of concepts: arrays in, arrays out; no file, no config, no terminal."""

@@ -1,0 +1,234 @@
+"""A run's folder: the only module that reads or writes it.
+
+Whole or absent: everything is written to a ``.part`` beside its target and moved into place. A ``.json`` beside
+arrays or pictures is their record; it carries the fingerprint and the sha256 of each file it stands for and is
+written last, so what was killed leaves nothing that looks finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaflineage.errors import ArtifactError
+from leaflineage.records import SCHEMAS
+
+HASH_CACHE = "run.json"
+
+
+class Store:
+    """One run's folder.
+
+    Parameters
+    ----------
+    folder
+        The run folder, ``runs/<name>``; it is made when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._hashes: dict[str, list[Any]] = {}
+
+    def path(self, *parts: str) -> Path:
+        """Return the path of a file of the run."""
+        return self.folder.joinpath(*parts)
+
+    def exists(self, *parts: str) -> bool:
+        """Tell whether a file of the run is there."""
+        return self.path(*parts).is_file()
+
+    # --- bytes, JSON, arrays ---------------------------------------------------------------------------------
+
+    def write_bytes(self, relative: str, content: bytes) -> str:
+        """Write a file whole and return its sha256."""
+        target = self.path(relative)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(target.name + ".part")
+        try:
+            part.write_bytes(content)
+            os.replace(part, target)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise ArtifactError(
+                f"{relative} could not be written into {self.folder}: {error.strerror or error}. Free some space or "
+                "choose another folder with --run, and run the same command again: what is finished is kept."
+            ) from error
+        return hashlib.sha256(content).hexdigest()
+
+    def write_json(self, relative: str, kind: str, payload: Mapping[str, Any]) -> str:
+        """Write a record of schema ``kind`` as JSON: schema first, other keys sorted, 6 significant digits."""
+        return self.write_bytes(relative, encode_json(kind, payload))
+
+    def read_json(self, relative: str, kind: str, *, stage: str | None = None) -> dict[str, Any]:
+        """Read a record, refusing another schema.
+
+        Raises
+        ------
+        ArtifactError
+            Where the file is missing, damaged or of another schema; it names the stage to run again.
+        """
+        again = f" Run the stage {stage or kind!r} again: `leaflineage build`."
+        try:
+            record: dict[str, Any] = json.loads(self.path(relative).read_bytes())
+        except FileNotFoundError:
+            raise ArtifactError(f"{relative} was wanted in {self.folder}, and is not there.{again}") from None
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{relative} in {self.folder} cannot be read ({error}).{again}") from None
+        if not isinstance(record, dict) or record.get("schema") != SCHEMAS[kind]:
+            came = record.get("schema") if isinstance(record, dict) else type(record).__name__
+            raise ArtifactError(
+                f"{relative} in {self.folder} should be of schema {SCHEMAS[kind]}, and is {came!r}.{again}"
+            )
+        return record
+
+    def write_arrays(self, relative: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+        """Write arrays as safetensors and return the file's sha256.
+
+        Every array is made contiguous first: safetensors 0.8 stores transposed and strided views scrambled.
+        """
+        from safetensors.numpy import save
+
+        return self.write_bytes(relative, save({key: np.ascontiguousarray(arrays[key]) for key in sorted(arrays)}))
+
+    def read_arrays(self, relative: str, *, stage: str) -> dict[str, NDArray[Any]]:
+        """Read arrays written by `write_arrays`."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        again = f" Run the stage {stage!r} again: `leaflineage build`."
+        try:
+            return load_file(self.path(relative))
+        except FileNotFoundError:
+            raise ArtifactError(f"{relative} was wanted in {self.folder}, and is not there.{again}") from None
+        except (OSError, SafetensorError) as error:
+            raise ArtifactError(f"{relative} in {self.folder} is damaged ({error}).{again}") from None
+
+    def remove(self, relative: str) -> None:
+        """Remove a file of the run where it exists."""
+        self.path(relative).unlink(missing_ok=True)
+
+    def remove_strays(self, folder: str, keep: Iterable[str]) -> None:
+        """Remove the files below ``folder`` that are not in ``keep`` (paths relative to the run)."""
+        kept = set(keep)
+        root = self.path(folder)
+        for path in sorted(root.rglob("*")) if root.is_dir() else ():
+            if path.is_file() and path.relative_to(self.folder).as_posix() not in kept:
+                path.unlink()
+
+    # --- artifacts and freshness -----------------------------------------------------------------------------
+
+    def commit(
+        self, relative: str, kind: str, payload: Mapping[str, Any], *, fingerprint: str, files: Mapping[str, str]
+    ) -> None:
+        """Write an artifact's record, last: its fingerprint and the sha256 of each file it stands for."""
+        self.write_json(relative, kind, {**payload, "fingerprint": fingerprint, "files": dict(files)})
+
+    def find_staleness(
+        self, relative: str, kind: str, fingerprint: str, *, disposable: Iterable[str] = ()
+    ) -> str | None:
+        """Say why an artifact must be made again, or None where it is fresh.
+
+        ``disposable`` files may be absent; any other file must be there with the recorded sha256.
+        """
+        if not self.exists(relative):
+            return "not made yet"
+        try:
+            record = self.read_json(relative, kind)
+        except ArtifactError:
+            return "its record is damaged or of another version"
+        if record.get("fingerprint") != fingerprint:
+            return "its settings, inputs or code changed"
+        may_miss = set(disposable)
+        for name, sha256 in record.get("files", {}).items():
+            if not self.exists(name):
+                if name in may_miss:
+                    continue
+                return f"{name} is missing"
+            if self.hash_file(name) != sha256:
+                return f"{name} is damaged"
+        return None
+
+    def hash_artifact(self, relative: str) -> dict[str, str]:
+        """Return what another stage depends on when it reads an artifact: its files' hashes and its payload's."""
+        record = json.loads(self.path(relative).read_bytes())
+        payload = {key: value for key, value in record.items() if key not in ("fingerprint", "files")}
+        return {**record.get("files", {}), relative: hash_json(payload)}
+
+    def hash_file(self, relative: str) -> str:
+        """Return a file's sha256, from the cache where size and time of change are as they were."""
+        path = self.path(relative)
+        stat = path.stat()
+        known = self._hashes.get(relative)
+        if known and known[:2] == [stat.st_size, stat.st_mtime_ns]:
+            return str(known[2])
+        with path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        self._hashes[relative] = [stat.st_size, stat.st_mtime_ns, sha256]
+        return sha256
+
+    def load_hash_cache(self) -> dict[str, list[Any]]:
+        """Read the volatile cache of file hashes; return the part that belongs to the specimens."""
+        try:
+            record = self.read_json(HASH_CACHE, "run")
+        except ArtifactError:
+            return {}
+        self._hashes = dict(record.get("artifact_hashes", {}))
+        return dict(record.get("specimen_hashes", {}))
+
+    def save_hash_cache(self, specimen_hashes: Mapping[str, Iterable[Any]], **facts: Any) -> None:
+        """Write the volatile cache of file hashes and whatever else is true of this machine only."""
+        there = {name: entry for name, entry in self._hashes.items() if self.exists(name)}
+        self.write_json(
+            HASH_CACHE,
+            "run",
+            {
+                "artifact_hashes": there,
+                "specimen_hashes": {key: list(value) for key, value in specimen_hashes.items()},
+                **facts,
+            },
+        )
+
+
+def encode_json(kind: str, payload: Mapping[str, Any]) -> bytes:
+    """Return a record's bytes: schema first, other keys sorted, floats to 6 significant digits, no NaN."""
+    rest = {key: value for key, value in payload.items() if key not in ("schema", "schema_")}
+    body = json.dumps(
+        {"schema": SCHEMAS[kind], **{key: _round(rest[key]) for key in sorted(rest)}},
+        ensure_ascii=False,
+        allow_nan=False,
+        indent=1,
+    )
+    return (body + "\n").encode("utf-8")
+
+
+def hash_json(value: Any) -> str:
+    """Return the sha256 of a value's canonical JSON."""
+    text = json.dumps(_round(value), sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _round(value: Any) -> Any:
+    """Bring a value to what JSON holds: sorted keys, lists, floats to 6 significant digits."""
+    if isinstance(value, (bool, str, int)) or value is None:
+        return value
+    if isinstance(value, (float, np.floating)):
+        number = float(value)
+        if not math.isfinite(number):
+            raise ArtifactError(f"A record would hold {number}, and JSON has no such number: a defect of ours.")
+        rounded = float(f"{number:.6g}")
+        return 0.0 if rounded == 0 else rounded
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, Mapping):
+        return {str(key): _round(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, np.ndarray):
+        return _round(value.tolist())
+    return [_round(each) for each in value]
