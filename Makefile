@@ -59,12 +59,12 @@ $(BIN)/python:
 
 $(INSTALLED): $(BUILD_FILES) | $(BIN)/python
 	@echo "Installing LeafLineage into $(VENV) (torch is large: some minutes the first time)"
-	$(BIN)/python -m pip install --progress-bar off -q $(CONSTRAINTS) -e .
+	$(BIN)/python -m pip install $(CONSTRAINTS) -e .
 	@touch $@
 
 $(INSTALLED_DEV): $(BUILD_FILES) | $(BIN)/python
 	@echo "Installing LeafLineage with what its tests need into $(VENV) (torch is large: some minutes the first time)"
-	$(BIN)/python -m pip install --progress-bar off -q $(CONSTRAINTS) -e '.[dev,train]'
+	$(BIN)/python -m pip install $(CONSTRAINTS) -e '.[dev,train]'
 	@touch $(INSTALLED) $@
 
 # Debian's Chromium where we may install packages, else Playwright's own, else the browser tests skip and say so.
