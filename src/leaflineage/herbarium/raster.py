@@ -1,0 +1,145 @@
+"""From a plan on its place to coverages: how much of each pixel the blade and each order of veins take.
+
+Shapes are filled on a canvas several times larger, as whole pixels, and averaged down: that is the
+anti-aliasing, and it is the same on every machine.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from leaflineage.herbarium.curves import bands
+from leaflineage.herbarium.placement import Placement
+from leaflineage.herbarium.plan import LeafPlan, Points, Strokes, join_strokes
+
+Coverage = NDArray[np.float32]
+
+MIDVEIN_LEAST = 0.01
+"""The narrowest midvein of a zone map, in L."""
+
+
+
+def canvas_factor(size: int) -> int:
+    """Return how many times larger than the drawing the canvas is."""
+    return 4 if size <= 320 else 3
+
+
+class Canvas:
+    """Draws in fractions of a sheet, returns coverages (size, size) in [0, 1]."""
+
+    def __init__(self, size: int, placement: Placement) -> None:
+        self.size = size
+        self.factor = canvas_factor(size)
+        self.placement = placement
+        self._side = size * self.factor
+        self._image = Image.new("L", (self._side, self._side))
+        self._draw = ImageDraw.Draw(self._image)
+
+    def polygon(self, outline: Points, value: int = 255) -> None:
+        """Fill a closed outline (n_points, 2) given in leaf coordinates."""
+        self.sheet_polygon(self.placement.to_sheet(outline), value)
+
+    def sheet_polygon(self, outline: Points, value: int = 255) -> None:
+        """Fill a closed outline (n_points, 2) given in fractions of the sheet."""
+        self._draw.polygon(self._flat(outline), fill=value)
+
+    def strokes(self, strokes: Strokes, least: float = 0.0) -> None:
+        """Fill tapering strokes in leaf coordinates, none narrower than `least` pixels of the drawing."""
+        if not len(strokes):
+            return
+        points = self.placement.to_sheet(strokes.points)
+        widths = np.maximum(strokes.widths * self.placement.length, least / self.size)
+        for band in bands(Strokes(points, widths)) * self._side - 0.5:
+            self._draw.polygon(band.ravel().tolist(), fill=255)
+
+    def segments(self, strokes: Strokes) -> None:
+        """Draw straight two-point strokes, as thin as the canvas allows."""
+        points = self.placement.to_sheet(strokes.points) * self._side - 0.5
+        inside = ((points > 0) & (points < self._side)).all(axis=(1, 2))
+        width = 1
+        if len(strokes):
+            width = max(1, round(float(strokes.widths[0, 0]) * self.placement.length * self._side))
+        for segment in points[inside].reshape(-1, 4).tolist():
+            self._draw.line(segment, fill=255, width=width)
+
+    def take(self) -> Coverage:
+        """Return what was drawn, (size, size) in [0, 1], and start on an empty canvas."""
+        small = np.asarray(self._image.reduce(self.factor), dtype=np.float32) / 255
+        self._image.paste(0, (0, 0, self._side, self._side))
+        return small
+
+    def _flat(self, outline: Points) -> list[float]:
+        return list((outline * self._side - 0.5).ravel().tolist())
+
+
+@dataclass(frozen=True)
+class Coverages:
+    """What a leaf takes of each pixel, (size, size) in [0, 1] each; veins lie inside `leaf`.
+
+    `blade` has its holes and tears cut out; `whole_blade` has not. The zone coverages are drawn at
+    the widths the zones ask for.
+    """
+
+    blade: Coverage
+    whole_blade: Coverage
+    petiole: Coverage
+    primary: Coverage
+    secondary: Coverage
+    tertiary: Coverage
+    quaternary: Coverage
+    areoles: Coverage
+    midvein_zone: Coverage
+    secondary_zone: Coverage
+
+    @property
+    def leaf(self) -> Coverage:
+        """What blade and petiole take together."""
+        return np.maximum(self.blade, self.petiole)
+
+
+def cover(plan: LeafPlan, placement: Placement, size: int, damage: list[Points]) -> Coverages:
+    """Return the coverages of a plan on its place; `damage` are outlines (n, 2) cut out of the blade."""
+    canvas = Canvas(size, placement)
+    canvas.polygon(plan.outline)
+    whole = canvas.take()
+    blade = whole
+    if damage:
+        canvas.polygon(plan.outline)
+        for hole in damage:
+            canvas.polygon(hole, 0)
+        blade = canvas.take()
+    # The petiole runs a little into the blade's insertion, or a gap would show between two soft edges.
+    overlap = Strokes(
+        np.concatenate([plan.petiole.points, [[[0.0, 0.012]]]], axis=1),
+        np.concatenate([plan.petiole.widths, plan.petiole.widths[:, -1:]], axis=1),
+    )
+    canvas.strokes(overlap, least=1.3)
+    petiole = canvas.take()
+    canvas.strokes(plan.primaries, least=0.9)
+    primary = canvas.take() * blade
+    canvas.strokes(plan.secondaries, least=0.55)
+    secondary = canvas.take() * blade
+    canvas.strokes(plan.tertiaries)
+    tertiary = canvas.take() * blade
+    meshes = []
+    for mesh in plan.mesh:
+        canvas.segments(mesh)
+        meshes.append(canvas.take() * blade)
+    empty = np.zeros_like(blade)
+    quaternary, areoles = meshes if meshes else (empty, empty)
+    wide = replace(plan.primaries, widths=np.maximum(plan.primaries.widths, MIDVEIN_LEAST))
+    canvas.strokes(wide, least=1.25)
+    midvein_zone = canvas.take()
+    canvas.strokes(plan.secondaries, least=1.0)
+    secondary_zone = canvas.take()
+    return Coverages(
+        blade, whole, petiole, primary, secondary, tertiary, quaternary, areoles, midvein_zone, secondary_zone
+    )
+
+
+def everything_drawn(plan: LeafPlan) -> Points:
+    """Return all points (n, 2) that a placement must keep on the sheet."""
+    foot = join_strokes(plan.petiole)
+    return np.concatenate([plan.outline, bands(foot).reshape(-1, 2)])
