@@ -70,12 +70,24 @@ def place(shape: Points, streams: Streams, *, keep_label_free: bool) -> Placemen
     )
 
 
-def paint_drawing(plan: LeafPlan, placement: Placement, streams: Streams, *, size: int, labelled: bool) -> Drawing:
-    """Return the drawing of a plan on its place; `labelled` adds a ruler in the lower right corner."""
+def paint_drawing(
+    plan: LeafPlan,
+    placement: Placement,
+    streams: Streams,
+    *,
+    size: int,
+    labelled: bool,
+    worn: LeafPlan | None = None,
+) -> Drawing:
+    """Return the drawing of a plan on its place.
+
+    labelled: add a ruler in the lower right corner. worn: the plan whose outline says where holes and
+    tears are, where that is not `plan` itself.
+    """
     if size < 32:
         raise ValueError(f"a sheet of 32 pixels or more is wanted; came {size}")
     palette = mix_palette(streams.generator("colour"))
-    damage = damage_outlines(plan, streams.generator("wear"))
+    damage = damage_outlines(worn or plan, streams.generator("wear"))
     coverages = cover(plan, placement, size, damage)
     depth = depth_in_blade(coverages, placement)
     random = streams.generator("light")
