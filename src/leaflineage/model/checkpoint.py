@@ -11,6 +11,7 @@ where the checkpoint carries them, and a sentence on what was chosen.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import pickle
 import re
@@ -191,10 +192,8 @@ def _find_refused_globals(path: Path, message: str) -> list[str]:
     """Return the callables the pickle asks for and weights_only refuses, sorted."""
     names = set(re.findall(r"GLOBAL ([\w.]+)", message))
     if zipfile.is_zipfile(path):
-        try:
+        with contextlib.suppress(Exception):  # the list betters the sentence; the file is refused with or without it
             names.update(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
-        except Exception:  # the list only makes the sentence better; the file is refused with or without it
-            pass
     return sorted(names - {"argparse.Namespace"})
 
 

@@ -127,7 +127,8 @@ def _complete_names(given: Sequence[str | None], *, n_outputs: int, origin: str,
             first[name] = index
     if not first:
         raise ModelError(
-            f"Wanted names of outputs, got only unnamed ones, in {origin} of {where}. Name at least the families you look for."
+            f"Wanted names of outputs, got only unnamed ones, in {origin} of {where}. "
+            "Name at least the families you look for."
         )
     return names + [None] * (n_outputs - len(names))
 
@@ -138,8 +139,8 @@ def _require_a_match(names: Sequence[str | None], families: Sequence[str], *, or
         family = sorted(set(families))[0]
         raise ModelError(
             f"Wanted outputs that bear the names of the catalogue's families ({_list_few(sorted(set(families)))}), got "
-            f"{_list_few(known)}, in {origin} of {where}: not one matches.{suggest(family, known)} Write the families the same way in "
-            "both, or give the outputs' names in [classifier] label_names."
+            f"{_list_few(known)}, in {origin} of {where}: not one matches.{suggest(family, known)} "
+            "Write the families the same way in both, or give the outputs' names in [classifier] label_names."
         )
 
 
