@@ -23,11 +23,13 @@ SCHEMAS = {
     "concepts": "leaflineage.concepts/1",
     "importance": "leaflineage.importance/1",
     "crops": "leaflineage.crops/1",
+    "queries": "leaflineage.queries/1",
     "visualizations": "leaflineage.visualizations/1",
     "family": "leaflineage.family/1",
     "atlas": "leaflineage.atlas/1",
     "index": "leaflineage.index/1",
     "manifest": "leaflineage.manifest/1",
+    "site": "leaflineage.site/1",
 }
 
 DEVICE_NAMES = frozenset(
@@ -356,6 +358,15 @@ class SpecimenNeighbour(Record):
     same_group: bool
 
 
+class SpecimenHeatmap(Record):
+    """Where a concept of a candidate family is active on a query."""
+
+    concept: str  # "fagaceae/concept-03"
+    coefficient: float
+    heatmap: str
+    heatmap_max: float
+
+
 class AtlasSpecimen(Record):
     """A specimen that some page shows."""
 
@@ -382,6 +393,7 @@ class AtlasSpecimen(Record):
     contributions: dict[str, float] = {}  # concept id (or "rest", "bias") -> logits, for its family
     importances: dict[str, float] = {}  # concept id (or "rest") -> total Sobol index
     neighbours: list[SpecimenNeighbour] = []
+    heatmaps: list[SpecimenHeatmap] = []  # of queries
     withheld: bool = False
 
 

@@ -1,0 +1,268 @@
+"""The command line: parse, call, print. Exit codes: 0 done, 1 our error, 2 wrong usage, 130 Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from leaflineage import __version__
+from leaflineage.errors import ConfigError, LeafLineageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Group(click.Group):
+    """Turns our errors into one message and exit code 1, Ctrl-C into one line and 130."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line."""
+        kwargs["standalone_mode"] = False
+        try:
+            result = super().main(*args, **kwargs)
+            sys.exit(result if isinstance(result, int) else 0)
+        except LeafLineageError as error:
+            click.echo(f"{type(error).__name__}: {error}", err=True)
+            sys.exit(1)
+        except (click.exceptions.Abort, KeyboardInterrupt):
+            click.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
+            sys.exit(130)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except BrokenPipeError:
+            sys.exit(0)
+
+
+def _common(command: Command) -> Command:
+    """Give a command the options that lay over a config."""
+    for option in reversed(
+        [
+            click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Lay a value over the config."),
+            click.option("--families", metavar="A,B", help="Build these families only."),
+            click.option("--run", "run", type=click.Path(path_type=Path), help="Run folder [runs/<name>]."),
+            click.option("--out", type=click.Path(path_type=Path), help="Folder of the site [<run>/site]."),
+            click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random."),
+            click.option("--device", help='Where to compute: "auto", "cpu", "cuda".'),
+            click.option("--jobs", type=click.IntRange(min=0), help="Processes; 0 for one a core."),
+            click.option("--quiet", is_flag=True, help="Print errors only."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def _load(config: Path | None, overrides: tuple[str, ...], **flags: Any) -> tuple[Any, Path | None]:
+    """Return the config (the drawn herbarium unless one is named) and where it was read from."""
+    from leaflineage.config import load_config
+    from leaflineage.resources import find_resource
+
+    path = config or find_resource("configs") / "herbarium.toml"
+    families = flags.get("families")
+    named = [name.strip() for name in families.split(",") if name.strip()] if families else None
+    return load_config(
+        path,
+        overrides=overrides,
+        flags={
+            "atlas.families": named,
+            "run.seed": flags.get("seed"),
+            "run.device": flags.get("device"),
+            "run.jobs": flags.get("jobs"),
+        },
+    ), path
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="leaflineage")
+def main() -> None:
+    """Turn an image classifier of plant families into an explorable atlas of its visual concepts."""
+
+
+@main.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@_common
+def build(config: Path | None, overrides: tuple[str, ...], run: Path | None, out: Path | None, **flags: Any) -> None:
+    """Build an atlas and its site: CONFIG, or the drawn herbarium where none is named."""
+    from rich.console import Console
+
+    from leaflineage.pipeline import build as build_atlas
+    from leaflineage.progress import TerminalReporter
+
+    settings, _ = _load(config, overrides, **flags)
+    folder = run or Path("runs") / settings.name
+    with TerminalReporter(Console(), quiet=flags["quiet"]) as reporter:
+        report = build_atlas(settings, folder, out=out, reporter=reporter)
+    if not flags["quiet"]:
+        _print_report(report, folder)
+    if report.problems:
+        raise LeafLineageError(
+            f"The site at {report.site} is written, and {len(report.problems)} things on it are wrong:\n"
+            + "\n".join(f"  - {problem}" for problem in report.problems[:20])
+        )
+
+
+def _print_report(report: Any, folder: Path) -> None:
+    if report.all_fresh:
+        click.echo("All is fresh: nothing had to be made.")
+    else:
+        spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in report.seconds.items() if seconds >= 0.5)
+        click.echo(f"Done: {spent}; largest process {report.peak_mb / 1024:.1f} GB.")
+    for note in report.notes:
+        click.echo(f"Note: {note}.")
+    if report.set_aside:
+        click.echo(f"{len(report.set_aside)} specimens set aside; reasons in {folder / 'report.json'}:")
+        for name, reason in list(report.set_aside.items())[:5]:
+            click.echo(f"  {name}: {reason}")
+    if report.missing:
+        shown = list(report.missing.items())
+        click.echo(f"{len(shown)} families without concepts: " + "; ".join(f"{n} ({r})" for n, r in shown[:5]))
+    click.echo(f"{report.n_families} families, {report.n_pages} pages.")
+    index = (report.site / "index.html").resolve()
+    click.echo(f"The site is {report.site.resolve()}")
+    click.echo(f"Look at it: open {index.as_uri()} in a browser, or run `leaflineage serve {report.site}`.")
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the site [RUN/site].")
+@click.option("--base-url", help="Address the site will have, for its sitemap.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def bake(run: Path, out: Path | None, base_url: str | None, quiet: bool) -> None:
+    """Bake the site of a finished RUN again, from its records alone."""
+    from leaflineage.errors import SiteError
+    from leaflineage.website.bake import bake as bake_site
+    from leaflineage.website.check import check_site
+
+    report = bake_site(run, out, base_url=base_url)
+    site = out or run / "site"
+    problems = check_site(site)
+    if problems:
+        raise SiteError("\n".join([f"{site} is written, and is wrong:", *(f"  - {each}" for each in problems[:20])]))
+    if not quiet:
+        click.echo(f"{report.n_pages} pages baked into {site.resolve()}")
+
+
+@main.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@_common
+def plan(config: Path | None, overrides: tuple[str, ...], run: Path | None, out: Path | None, **flags: Any) -> None:
+    """Say what a build would do, what is wrong, how long it will take. Touches nothing."""
+    from rich.console import Console
+
+    from leaflineage.planning import plan_build
+
+    settings, _ = _load(config, overrides, **flags)
+    folder = run or Path("runs") / settings.name
+    plan_build(settings, folder, out=out, say=Console(highlight=False, soft_wrap=True).print)
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Lay a value over the config.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of the classifier ([train] output).")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def train(config: Path, overrides: tuple[str, ...], output: Path | None, quiet: bool) -> None:
+    """Fine-tune the classifier of the drawn leaves that CONFIG describes."""
+    from rich.console import Console
+
+    from leaflineage.config import load_config
+    from leaflineage.progress import TerminalReporter
+    from leaflineage.stages.train import train_classifier
+
+    settings = load_config(config, overrides=overrides)
+    folder = output or settings.train.output
+    if folder is None:
+        raise ConfigError("A folder for the classifier was wanted, and none is given. Say --output, or [train] output.")
+    with TerminalReporter(Console(), quiet=quiet) as reporter:
+        facts = train_classifier(settings, folder, reporter=reporter)
+    if not quiet:
+        click.echo(f"Top-1 {facts['top1']:.3f} on {facts['n_held_out']} held-out drawn leaves; written to {folder}")
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--n", default=40, show_default=True, type=click.IntRange(1, 10_000), help="Leaves a family.")
+@click.option("--size", default=256, show_default=True, type=click.IntRange(48, 2048), help="Side, pixels.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the drawings.")
+@click.option("--families", metavar="A,B", help="These families only.")
+@click.option("--twins", metavar="TRAIT", help="Draw pairs that differ in one trait alone, instead of families.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def herbarium(
+    directory: Path, n: int, size: int, seed: int, families: str | None, twins: str | None, quiet: bool
+) -> None:
+    """Draw leaves into DIRECTORY: pictures, zone maps, a catalogue."""
+    from rich.console import Console
+
+    from leaflineage.errors import suggest
+    from leaflineage.herbarium import FAMILIES, TWINS, write_herbarium, write_twins
+    from leaflineage.pipeline import check_drawn_families
+    from leaflineage.progress import TerminalReporter
+
+    if twins is not None:
+        if twins not in TWINS:
+            raise ConfigError(
+                f"--twins asks for {twins}, and pairs are drawn for {', '.join(TWINS)}.{suggest(twins, TWINS)}"
+            )
+        write_twins(directory, twins, n=n, size=size, seed=seed)
+        return
+    names = [name.strip() for name in families.split(",")] if families else list(FAMILIES)
+    check_drawn_families(names)
+    with TerminalReporter(Console(), quiet=quiet) as reporter:
+        reporter.start("draw", len(names) * n, 0)
+        write_herbarium(
+            directory,
+            families=names,
+            n=n,
+            size=size,
+            seed=seed,
+            on_drawn=lambda family, index: reporter.advance("draw", family),
+        )
+    if not quiet:
+        click.echo(f"{len(names) * n} drawn leaves, not specimens, in {directory}")
+
+
+@main.command()
+@click.argument("site", type=click.Path(path_type=Path))
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--base-path", default="/", show_default=True, help="Path the site is served under.")
+def serve(site: Path, port: int, base_path: str) -> None:
+    """Serve SITE on this machine, until Ctrl-C."""
+    from leaflineage.website.serve import serve_site
+
+    serve_site(site, port=port, base_path=base_path)
+
+
+@main.command()
+@click.argument("site", type=click.Path(path_type=Path))
+def check(site: Path) -> None:
+    """Check SITE for dead links, missing pictures, sums that are not 1, requests to others."""
+    from leaflineage.errors import SiteError
+    from leaflineage.website.check import check_site
+
+    problems = check_site(site)
+    if problems:
+        lines = [f"{site} has {len(problems)} problems:", *(f"  - {problem}" for problem in problems)]
+        raise SiteError("\n".join(lines))
+    click.echo(f"{site}: nothing wrong found.")
+
+
+@main.command()
+@click.argument("path", default="atlas.toml", type=click.Path(path_type=Path))
+def init(path: Path) -> None:
+    """Write a commented config to PATH."""
+    from leaflineage.resources import find_resource
+
+    if path.exists():
+        raise ConfigError(f"{path} exists already, and is left as it is. Name another file: leaflineage init NAME.toml")
+    try:
+        path.write_text((find_resource("configs") / "template.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} could not be written: {error.strerror}. Name a file in a folder that is there.") from error
+    click.echo(f"{path} written. Set [specimens] root and [classifier] source in it, then: leaflineage plan {path}")
+
+
+if __name__ == "__main__":
+    main()

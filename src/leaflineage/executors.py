@@ -1,0 +1,155 @@
+"""Where a stage's tasks run: this process, or a pool of them.
+
+A task computes with exactly one thread, whatever runs it, so its bytes are the same serial and parallel; parallelism
+is processes. `run_task` is the one function every executor calls.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from types import TracebackType
+
+from leaflineage.config import Config
+from leaflineage.errors import LeafLineageError
+from leaflineage.stages.context import Context
+from leaflineage.stages.table import STAGES, compute_fingerprint
+from leaflineage.store import Store
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """What came of a task."""
+
+    stage: str
+    slug: str
+    seconds: float
+    peak_mb: float  # of the process that ran it, so far
+    error: LeafLineageError | None = None
+
+
+def run_task(stage_name: str, slug: str, run_dir: str, config_json: str) -> TaskReport:
+    """Run one stage for one family (or for all, where ``slug`` is empty) and commit its artifact.
+
+    Raises
+    ------
+    LeafLineageError
+        Never: an error a user can mend comes back in the report, so that other families go on.
+    """
+    began = time.monotonic()
+    error = None
+    limit_threads()
+    try:
+        _run(stage_name, Context(Store(Path(run_dir)), Config.model_validate_json(config_json), slug))
+    except LeafLineageError as caught:
+        error = caught
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+    return TaskReport(stage_name, slug, time.monotonic() - began, peak, error)
+
+
+def limit_threads() -> None:
+    """Hold this process, torch and the linear algebra libraries in it, to one thread."""
+    for name in THREAD_VARIABLES:
+        os.environ[name] = "1"
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)
+    if "numpy" in sys.modules:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(1)
+
+
+def count_jobs(wanted: int) -> int:
+    """Return how many processes to use: ``wanted``, or as many as there are cores for us."""
+    return wanted or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else wanted or os.cpu_count() or 1
+
+
+class Executor:
+    """Runs tasks in this process (one job) or in a pool of spawned ones.
+
+    Parameters
+    ----------
+    jobs
+        Processes; 0 for as many as there are cores.
+    """
+
+    def __init__(self, run_dir: Path, config: Config, *, jobs: int) -> None:
+        self.jobs = count_jobs(jobs)
+        self._arguments = (str(run_dir), config.model_dump_json())
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=kind is None, cancel_futures=True)
+
+    def run(self, stage_name: str, slugs: Iterable[str]) -> Iterator[TaskReport]:
+        """Yield a report a task, as they end.
+
+        Raises
+        ------
+        LeafLineageError
+            Where a worker process died.
+        """
+        if self.jobs == 1:
+            for slug in slugs:
+                yield run_task(stage_name, slug, *self._arguments)
+            return
+        pool = self._get_pool()
+        waiting: set[Future[TaskReport]] = {
+            pool.submit(run_task, stage_name, slug, *self._arguments) for slug in slugs
+        }
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                try:
+                    yield future.result()
+                except BrokenProcessPool as broken:
+                    raise LeafLineageError(
+                        f"A worker process of the stage {stage_name!r} was ended from outside, most often for want of "
+                        "memory. Use fewer processes ([run] jobs, or --jobs 1) and run the same command again: what "
+                        "is finished is kept."
+                    ) from broken
+
+    def _get_pool(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            for name in THREAD_VARIABLES:
+                os.environ[name] = "1"  # spawned processes read it before they import numpy
+            self._pool = ProcessPoolExecutor(
+                self.jobs, mp_context=get_context("spawn"), initializer=_start_worker
+            )
+        return self._pool
+
+
+def _start_worker() -> None:
+    """Let Ctrl-C reach the parent alone, which ends the pool."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run(stage_name: str, context: Context) -> None:
+    stage = STAGES[stage_name]
+    module = importlib.import_module(f"leaflineage.stages.{stage_name}")
+    limit_threads()  # again: the import may have brought torch
+    fingerprint = compute_fingerprint(stage, context)
+    payload, files = module.run(context)
+    context.store.commit(
+        stage.record_path(context.slug), stage.kind, payload, fingerprint=fingerprint, files=files
+    )

@@ -1,0 +1,1 @@
+"""Mathematics of feature visualization: magnitude spectra and MACO."""

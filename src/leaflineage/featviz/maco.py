@@ -1,0 +1,191 @@
+"""Feature visualization by MACO: only the phase of a picture's Fourier spectrum is optimised.
+
+    picture = colour(irfft2(r · exp(i φ)))        r: magnitude spectrum, fixed; φ: phase, optimised
+
+A step cuts random squares from the picture, adds noise, and climbs the concept's objective on their pooled
+activations a:
+
+    (a · v) · cos(a, v)^p                          v: the concept's row of the bank
+
+Opacity is the magnitude of the objective's gradient on the picture, accumulated over all steps: where the concept
+never cared, the picture is transparent. Several concepts share a batch; each has its own phase, crops, noise and
+random generator, and no sum leaks from one into another.
+
+Reference: Fel et al. (arXiv:2306.06805).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from leaflineage.featviz.spectrum import Palette
+
+Floats = NDArray[np.floating]
+COSINE_POWER = 2
+CROP_SIDES = (0.30, 0.60)  # of the picture's side
+CENTRE_DEVIATION = 0.11  # of the picture's side
+NOISE = 0.06
+LEARNING_RATE = 1.0
+OPACITY_BLUR = 1 / 30  # standard deviation, of the picture's side
+OPACITY_CUT = 80  # percentile of the blurred gradients from which the picture is opaque
+
+
+@dataclass(frozen=True)
+class FeatureVisualization:
+    """One concept, optimised.
+
+    Attributes
+    ----------
+    image
+        (size, size, 3) uint8.
+    opacity
+        (size, size) float32 in [0, 1].
+    objectives
+        One a step: mean objective over the step's crops.
+    """
+
+    image: NDArray[np.uint8]
+    opacity: Floats
+    objectives: Floats
+
+
+def visualize_concepts(
+    features: Callable[[Tensor], Tensor],
+    directions: Floats,
+    magnitude_spectrum: Floats,
+    palette: Palette,
+    *,
+    input_size: tuple[int, int],
+    steps: int,
+    n_crops: int,
+    seeds: Sequence[int],
+    device: str,
+    on_step: Callable[[int], None] | None = None,
+) -> list[FeatureVisualization]:
+    """Optimise one picture a direction, all in one batch.
+
+    Parameters
+    ----------
+    features
+        (n, 3, height, width) in [0, 1] → (n, rows, columns, n_channels), differentiable.
+    directions
+        (n_concepts, n_channels): rows of the bank.
+    magnitude_spectrum
+        (3, size, size // 2 + 1) ≥ 0.
+    palette
+        Colours of the specimens.
+    input_size
+        The classifier's (height, width).
+    seeds
+        One a direction; phase, crops and noise of a concept depend on its seed alone.
+
+    Returns
+    -------
+    visualizations
+        One a direction, in order.
+    """
+    size = magnitude_spectrum.shape[1]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    magnitude = torch.from_numpy(np.ascontiguousarray(magnitude_spectrum)).to(device)
+    rows = torch.from_numpy(np.ascontiguousarray(directions, dtype=np.float32)).to(device)
+    phase = torch.stack([(torch.rand(magnitude.shape, generator=each) * 2 - 1) * torch.pi for each in generators])
+    phase = phase.to(device).requires_grad_()
+    optimizer = torch.optim.NAdam([phase], lr=LEARNING_RATE)
+    colour = _Colour(palette, device)
+    gradients = torch.zeros(len(seeds), size, size, device=device)
+    objectives = np.zeros((steps, len(seeds)), dtype=np.float32)
+    for step in range(steps):
+        pictures = colour(synthesize(magnitude, phase))  # (n_concepts, 3, size, size)
+        pictures.retain_grad()
+        crops = torch.cat(
+            [
+                _cut_crops(picture, input_size, n_crops, generator)
+                for picture, generator in zip(pictures, generators, strict=True)
+            ]
+        )  # (n_concepts · n_crops, 3, height, width)
+        pooled = features(crops).mean(dim=(1, 2))  # (n_concepts · n_crops, n_channels)
+        objective = score_crops(pooled, rows.repeat_interleave(n_crops, dim=0)).view(len(seeds), n_crops).mean(dim=1)
+        optimizer.zero_grad(set_to_none=True)
+        (-objective.sum()).backward()
+        optimizer.step()
+        if pictures.grad is not None:
+            gradients += pictures.grad.abs().mean(dim=1)
+        objectives[step] = objective.detach().cpu().numpy()
+        if on_step:
+            on_step(step)
+    with torch.no_grad():
+        final = colour(synthesize(magnitude, phase)).permute(0, 2, 3, 1).cpu().numpy()  # (n, size, size, 3)
+    return [
+        FeatureVisualization(
+            image=np.round(final[index] * 255).astype(np.uint8),
+            opacity=compute_opacity(gradients[index].cpu().numpy()),
+            objectives=objectives[:, index],
+        )
+        for index in range(len(seeds))
+    ]
+
+
+def synthesize(magnitude: Tensor, phase: Tensor) -> Tensor:
+    """Return (n, 3, size, size) decorrelated channels: the inverse transform of magnitude and phase."""
+    size = magnitude.shape[-2]
+    return torch.fft.irfft2(torch.polar(magnitude.expand_as(phase), phase), s=(size, size))
+
+
+def score_crops(pooled: Tensor, directions: Tensor) -> Tensor:
+    """Return (n,) objectives: dot × cosine^p, of pooled activations (n, n_channels) with their directions.
+
+    The cosine is cut at 0.05 from below, so that a picture that starts at right angles to its concept can climb.
+    """
+    dot = (pooled * directions).sum(dim=1)
+    cosine = F.cosine_similarity(pooled, directions, dim=1, eps=1e-6)
+    return dot * cosine.clamp_min(0.05) ** COSINE_POWER
+
+
+def compute_opacity(gradients: Floats) -> Floats:
+    """Return opacity in [0, 1] from accumulated gradient magnitudes (size, size); zeros where there was none."""
+    from scipy.ndimage import gaussian_filter
+
+    blurred = gaussian_filter(np.nan_to_num(gradients.astype(np.float64)), len(gradients) * OPACITY_BLUR)
+    cut = float(np.percentile(blurred, OPACITY_CUT))
+    top = cut if cut > 0 else float(blurred.max())
+    if top <= 0:
+        return np.zeros(gradients.shape, dtype=np.float32)
+    low = float(np.percentile(blurred, 10))
+    return np.clip((blurred - low) / max(top - low, 1e-12), 0, 1).astype(np.float32)
+
+
+class _Colour:
+    """Decorrelated channels → colours in [0, 1], around the specimens' mean colour."""
+
+    def __init__(self, palette: Palette, device: str) -> None:
+        mean = np.clip(palette.mean, 0.08, 0.92)
+        slope = mean * (1 - mean)  # of the sigmoid at the mean: contrast there stays the specimens' own
+        self._centre = torch.tensor(np.log(mean / (1 - mean)), dtype=torch.float32, device=device).view(1, 3, 1, 1)
+        self._mixing = torch.tensor(palette.mixing / slope[:, None], dtype=torch.float32, device=device)
+
+    def __call__(self, channels: Tensor) -> Tensor:
+        mixed = torch.einsum("ij,njrc->nirc", self._mixing, channels)
+        return torch.sigmoid(mixed + self._centre)
+
+
+def _cut_crops(picture: Tensor, input_size: tuple[int, int], n_crops: int, generator: torch.Generator) -> Tensor:
+    """Return (n_crops, 3, height, width): random squares of a (3, size, size) picture, resampled once, with noise."""
+    size = picture.shape[-1]
+    draws = torch.rand(n_crops, generator=generator)
+    centres = torch.randn(n_crops, 2, generator=generator) * CENTRE_DEVIATION + 0.5
+    crops = []
+    for draw, centre in zip(draws.tolist(), centres.tolist(), strict=True):
+        side = max(2, round((CROP_SIDES[0] + draw * (CROP_SIDES[1] - CROP_SIDES[0])) * size))
+        y, x = (min(max(round(c * size - side / 2), 0), size - side) for c in centre)
+        square = picture[None, :, y : y + side, x : x + side]
+        crops.append(F.interpolate(square, size=input_size, mode="bilinear", antialias=True, align_corners=False))
+    cut = torch.cat(crops)
+    noise = torch.randn(cut.shape, generator=generator) + (torch.rand(cut.shape, generator=generator) - 0.5)
+    return cut + NOISE * noise.to(cut.device)

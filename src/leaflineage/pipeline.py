@@ -1,0 +1,367 @@
+"""The stages in order: which are stale, run them, then the site.
+
+One direction, family by family, no step back. What is fresh is skipped; a build that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from leaflineage.config import Config
+from leaflineage.errors import ArtifactError, ConfigError, LeafLineageError, SiteError, suggest
+from leaflineage.executors import Executor
+from leaflineage.herbarium import FAMILIES, write_catalogue
+from leaflineage.records import Catalogue, make_slug
+from leaflineage.resources import find_resource
+from leaflineage.specimens import scan_specimens
+from leaflineage.stages.context import Context
+from leaflineage.stages.table import FAMILY_STAGES, STAGES, compute_fingerprint
+from leaflineage.store import Store, hash_json
+from leaflineage.website.bake import bake
+from leaflineage.website.check import check_site
+
+SITE_RECORD = "site.json"
+
+
+class Reporter(Protocol):
+    """Who shows a build's progress."""
+
+    def start(self, stage: str, total: int, fresh: int) -> None:
+        """Say that a stage begins, of how many items, how many of them fresh."""
+
+    def advance(self, stage: str, item: str = "") -> None:
+        """Say that one more item is done."""
+
+    def finish(self, stage: str, seconds: float) -> None:
+        """Say that a stage is done."""
+
+    def say(self, text: str) -> None:
+        """Say something worth a line."""
+
+
+@dataclass
+class BuildReport:
+    """What a build did."""
+
+    site: Path
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+    built: dict[str, list[str]] = field(default_factory=dict)  # slugs, by stage
+    reused: dict[str, int] = field(default_factory=dict)  # fresh items, by stage
+    set_aside: dict[str, str] = field(default_factory=dict)  # reason by specimen
+    missing: dict[str, str] = field(default_factory=dict)  # reason by family
+    notes: list[str] = field(default_factory=list)
+    peak_mb: float = 0.0  # largest process
+    problems: list[str] = field(default_factory=list)  # of the site
+    n_families: int = 0
+    n_pages: int = 0
+
+    @property
+    def all_fresh(self) -> bool:
+        """Whether nothing had to be made."""
+        return not any(self.built.values())
+
+
+def build(
+    config: Config, run: Path, *, out: Path | None, reporter: Reporter, jobs: int | None = None
+) -> BuildReport:
+    """Bring a run and its site up to date.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    out
+        The site's folder; ``run/site`` unless given.
+    jobs
+        Processes; as the config says unless given.
+
+    Raises
+    ------
+    LeafLineageError
+        Whatever stops the build; what is finished by then is kept.
+    """
+    store = Store(run)
+    report = BuildReport(site=out or run / "site")
+    specimen_hashes = store.load_hash_cache()
+    with Executor(run, config, jobs=config.run.jobs if jobs is None else jobs) as executor:
+        try:
+            if config.specimens.draw is not None:
+                _draw(store, config, executor, reporter, report)
+            specimen_hashes = _scan(store, config, specimen_hashes, reporter, report)
+            context = Context(store, config)
+            _run_whole("inspect", context, executor, reporter, report)
+            report.n_families = len(context.list_built())
+            report.missing = {
+                family.name: family.missing or "" for family in context.families if family.missing is not None
+            }
+            _describe_classifier(context, reporter, report)
+            for name in FAMILY_STAGES:
+                _run_family_stage(name, context, executor, reporter, report)
+                if name == "rank" and not config.run.keep_activations:
+                    _drop_activations(context)
+            for name in ("explain", "collect"):
+                _run_whole(name, context, executor, reporter, report)
+        finally:
+            store.save_hash_cache(specimen_hashes, platform=platform.platform(), python=platform.python_version())
+    _bake(store, config, reporter, report)
+    store.save_hash_cache(specimen_hashes, platform=platform.platform(), python=platform.python_version())
+    store.write_json("report.json", "report", describe_report(report))
+    return report
+
+
+def describe_report(report: BuildReport) -> dict[str, Any]:
+    """Return a build's report as plain values."""
+    return {
+        "seconds": report.seconds,
+        "built": report.built,
+        "reused": report.reused,
+        "set_aside": report.set_aside,
+        "missing": report.missing,
+        "notes": report.notes,
+        "peak_mb": report.peak_mb,
+        "problems": report.problems,
+    }
+
+
+def check_drawn_families(names: Sequence[str]) -> None:
+    """Raise a ConfigError where the herbarium does not draw a family."""
+    unknown = [name for name in names if name not in FAMILIES]
+    if unknown:
+        raise ConfigError(
+            f"[specimens.draw] families asks for {unknown[0]}, which the herbarium does not draw."
+            f"{suggest(unknown[0], FAMILIES)} It draws {', '.join(FAMILIES)}."
+        )
+
+
+# --- stages --------------------------------------------------------------------------------------------------
+
+
+def _draw(store: Store, config: Config, executor: Executor, reporter: Reporter, report: BuildReport) -> None:
+    """Draw the herbarium and join its rows into a catalogue."""
+    settings = config.specimens.draw
+    assert settings is not None, "draw runs only where the config draws"
+    check_drawn_families(settings.families)
+    families = list(settings.families or FAMILIES)
+    contexts = {make_slug(name): Context(store, config, make_slug(name)) for name in families}
+    stale = [slug for slug, context in contexts.items() if _find_staleness("draw", context)]
+    _run("draw", stale, len(contexts), executor, reporter, report)
+    rows = [
+        row
+        for slug in sorted(contexts)
+        for row in store.read_json(f"specimens/{slug}.json", "specimens", stage="draw")["rows"]
+    ]
+    write_catalogue(store.path("specimens"), rows)
+
+
+def _scan(
+    store: Store, config: Config, known: dict[str, list[Any]], reporter: Reporter, report: BuildReport
+) -> dict[str, list[Any]]:
+    """List the specimens into catalogue.json; return the new cache of their hashes."""
+    began = time.monotonic()
+    drawn = config.specimens.draw is not None
+    root = store.path("specimens") if drawn else config.specimens.root
+    assert root is not None, "the config has root or draw"
+    started = False
+
+    def on_scanned(done: int, total: int) -> None:
+        nonlocal started
+        if not started:
+            reporter.start("scan", total, 0)
+            started = True
+        reporter.advance("scan")
+
+    catalogue, hashes = scan_specimens(
+        root=root,
+        catalogue=store.path("specimens/catalogue.csv") if drawn else config.specimens.catalogue,
+        split=config.specimens.split,
+        max_pixels=config.specimens.max_pixels,
+        follow_symlinks=config.specimens.follow_symlinks,
+        known_hashes={name: tuple(entry) for name, entry in known.items()},  # type: ignore[misc]
+        on_scanned=on_scanned,
+    )
+    if started:
+        reporter.finish("scan", time.monotonic() - began)
+    report.seconds["scan"] = time.monotonic() - began
+    report.set_aside = {each.id: each.set_aside for each in catalogue.specimens if each.set_aside}
+    report.notes += catalogue.notes
+    _write_if_changed(store, catalogue)
+    return {name: list(entry) for name, entry in hashes.items()}
+
+
+def _write_if_changed(store: Store, catalogue: Catalogue) -> None:
+    payload = catalogue.model_dump(mode="json")
+    try:
+        same = store.read_json("catalogue.json", "catalogue") == {"schema": "leaflineage.catalogue/1", **payload}
+    except ArtifactError:
+        same = False
+    if not same:
+        store.write_json("catalogue.json", "catalogue", payload)
+
+
+def _run_whole(
+    name: str, context: Context, executor: Executor, reporter: Reporter, report: BuildReport
+) -> None:
+    """Run a stage that concerns all families, where it is stale."""
+    stale = [""] if _find_staleness(name, context) else []
+    _run(name, stale, 1, executor, reporter, report)
+
+
+def _run_family_stage(
+    name: str, context: Context, executor: Executor, reporter: Reporter, report: BuildReport
+) -> None:
+    """Run a stage for the families in which it is stale."""
+    slugs = context.list_built()
+    stale = [slug for slug in slugs if _find_staleness(name, context.of(slug))]
+    _run(name, stale, len(slugs), executor, reporter, report)
+
+
+def _find_staleness(name: str, context: Context) -> str | None:
+    """Say why an artifact must be made again, or None."""
+    stage = STAGES[name]
+    reason = context.store.find_staleness(
+        stage.record_path(context.slug),
+        stage.kind,
+        compute_fingerprint(stage, context),
+        disposable=stage.list_disposable(context.slug),
+    )
+    if reason is None and name == "extract" and not _has_activations(context):
+        readers = ("factorize",) if context.model.pools_first else ("factorize", "rank")
+        if any(_is_reader_stale(reader, context) for reader in readers):
+            return "its cells were dropped and are wanted again"
+    return reason
+
+
+def _is_reader_stale(name: str, context: Context) -> bool:
+    try:
+        return _find_staleness(name, context) is not None
+    except (ArtifactError, FileNotFoundError):
+        return True
+
+
+def _has_activations(context: Context) -> bool:
+    return all(context.store.exists(name) for name in STAGES["extract"].list_disposable(context.slug))
+
+
+def _drop_activations(context: Context) -> None:
+    """Remove the cells of families whose readers are done: they are large and can be made again."""
+    for slug in context.list_built():
+        for name in STAGES["extract"].list_disposable(slug):
+            context.store.remove(name)
+
+
+def _run(
+    name: str, stale: list[str], total: int, executor: Executor, reporter: Reporter, report: BuildReport
+) -> None:
+    """Run a stage's tasks; the first error ends the build once the others are done."""
+    began = time.monotonic()
+    report.built[name], report.reused[name] = stale, total - len(stale)
+    if not stale:
+        return
+    reporter.start(name, total, total - len(stale))
+    errors: list[LeafLineageError] = []
+    for done in executor.run(name, stale):
+        report.peak_mb = max(report.peak_mb, done.peak_mb)
+        if done.error is not None:
+            errors.append(done.error)
+        reporter.advance(name, done.slug)
+    report.seconds[name] = time.monotonic() - began
+    reporter.finish(name, report.seconds[name])
+    if errors:
+        raise _join(errors)
+
+
+def _join(errors: list[LeafLineageError]) -> LeafLineageError:
+    """Return one error that says what all of them say."""
+    if len(errors) == 1:
+        return errors[0]
+    return type(errors[0])("\n".join(sorted(str(error) for error in errors)))
+
+
+def _describe_classifier(context: Context, reporter: Reporter, report: BuildReport) -> None:
+    """Say what was found of the classifier."""
+    model = context.model
+    rows, columns, channels = model.map_shape
+    head = "affine after pooling" if model.affine_head else "not affine after pooling: importance is sampled"
+    reporter.say(f"{model.architecture}, split at {model.layer}: {rows}×{columns}×{channels}, head {head}")
+    unnamed = sum(name is None for name in model.label_names)
+    if unnamed:
+        report.notes.append(f"{unnamed} of {model.n_outputs} outputs have no name and get no page")
+
+
+# --- the site ------------------------------------------------------------------------------------------------
+
+
+def bake_site(
+    config: Config | None, run: Path, *, out: Path | None, reporter: Reporter
+) -> tuple[Path, list[str], int]:
+    """Bake a finished run's site and check it; return its folder, the problems found and the number of pages."""
+    site = out or run / "site"
+    began = time.monotonic()
+    total = _count_pages(run)
+    reporter.start("bake", total, 0)
+    settings = config.site if config else None
+    baked = bake(
+        run,
+        site,
+        base_url=settings.base_url if settings else None,
+        repository=settings.repository if settings else None,
+        budget_mb=settings.budget_mb if settings else 300,
+        on_page=lambda page: reporter.advance("bake", page),
+    )
+    reporter.finish("bake", time.monotonic() - began)
+    problems = [str(problem) for problem in check_site(site)]
+    return site, problems, baked.n_pages
+
+
+def hash_site_inputs(store: Store, config: Config, site: Path) -> str:
+    """Return what a site depends on: the records, the templates and the settings."""
+    digest = hashlib.sha256()
+    for name in ("templates", "static", "locale"):
+        for path in _list_files(find_resource(name)):
+            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    for path in _list_files(Path(__file__).parent / "website"):
+        if path.suffix == ".py":
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    inputs = {
+        "resources": digest.hexdigest(),
+        "manifest": store.hash_file("manifest.json"),
+        "site": config.site.model_dump(mode="json"),
+        "out": str(site),
+    }
+    return hash_json(inputs)
+
+
+def _list_files(folder: Path) -> Iterable[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _bake(store: Store, config: Config, reporter: Reporter, report: BuildReport) -> None:
+    """Bake and check the site where it is stale."""
+    began = time.monotonic()
+    fingerprint = hash_site_inputs(store, config, report.site)
+    if store.exists(SITE_RECORD) and (report.site / "index.html").is_file():
+        known = store.read_json(SITE_RECORD, "site", stage="bake")
+        if known.get("fingerprint") == fingerprint:
+            report.reused["bake"], report.built["bake"] = 1, []
+            report.problems, report.n_pages = list(known["problems"]), int(known["n_pages"])
+            return
+    _, report.problems, report.n_pages = bake_site(config, store.folder, out=report.site, reporter=reporter)
+    report.built["bake"] = [""]
+    report.seconds["bake"] = time.monotonic() - began
+    record = {"fingerprint": fingerprint, "problems": report.problems, "n_pages": report.n_pages}
+    store.write_json(SITE_RECORD, "site", record)
+
+
+def _count_pages(run: Path) -> int:
+    """Return roughly how many pages a site will have, for the progress bar."""
+    try:
+        index = Store(run).read_json("index.json", "index", stage="collect")
+    except ArtifactError as error:
+        raise SiteError(f"{error} A site is baked from a finished run.") from error
+    return 8 + sum(1 + len(family["concepts"]) for family in index["families"]) + len(index["queries"])

@@ -1,0 +1,174 @@
+"""What a task has at hand: the run's store, config, catalogue and classifier record, for one family or for all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leaflineage.config import DRAWN_CLASSIFIER, Config
+from leaflineage.errors import ModelError
+from leaflineage.records import Catalogue, ModelRecord, Specimen
+from leaflineage.stages.selection import SelectedFamily, list_queries, list_specimens, select_families
+from leaflineage.store import Store
+
+if TYPE_CHECKING:
+    from leaflineage.model.load import Classifier
+
+WEIGHT_SUFFIXES = frozenset([".safetensors", ".bin", ".pt", ".pth", ".tar", ".ckpt", ".json", ".h5", ".keras"])
+_loaded: dict[str, Classifier] = {}  # one classifier a worker process, by what determines it
+
+
+@dataclass(frozen=True)
+class Context:
+    """A task's surroundings.
+
+    Attributes
+    ----------
+    slug
+        The family's slug; empty for what concerns all families.
+    """
+
+    store: Store
+    config: Config
+    slug: str = ""
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The run's catalogue."""
+        return Catalogue.model_validate(self.store.read_json("catalogue.json", "catalogue", stage="scan"))
+
+    @cached_property
+    def model(self) -> ModelRecord:
+        """The classifier's record."""
+        return ModelRecord.model_validate(self.store.read_json("model.json", "model", stage="inspect"))
+
+    @cached_property
+    def families(self) -> list[SelectedFamily]:
+        """Every named output and every family of the catalogue, in order of slug."""
+        return select_families(self.config, self.catalogue, self.model)
+
+    @cached_property
+    def family(self) -> SelectedFamily:
+        """The family this task is about."""
+        return next(family for family in self.families if family.slug == self.slug)
+
+    @cached_property
+    def specimens(self) -> list[Specimen]:
+        """The family's reference specimens in use, in order of id."""
+        return list_specimens(self.catalogue).get(self.family.name, [])
+
+    @property
+    def specimens_root(self) -> Path:
+        """The folder that specimens' files are relative to."""
+        return self.config.specimens.root or self.store.path("specimens")
+
+    def list_used(self) -> list[Specimen]:
+        """Return all families' reference specimens in use, in order of id."""
+        return [each for each in self.catalogue.specimens if each.family is not None and each.set_aside is None]
+
+    def list_queries(self) -> list[Specimen]:
+        """Return the specimens without a family."""
+        return list_queries(self.catalogue)
+
+    def list_built(self) -> list[str]:
+        """Return the slugs of families that get concepts."""
+        return [family.slug for family in self.families if family.missing is None]
+
+    def of(self, slug: str) -> Context:
+        """Return the context of a family in the same run, sharing what has been read."""
+        other = Context(self.store, self.config, slug)
+        for name in ("catalogue", "model", "families"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        return other
+
+    # --- outside the run -------------------------------------------------------------------------------------
+
+    def locate_classifier(self) -> str:
+        """Return the classifier's source, the reserved word resolved to the folder that ships with the package."""
+        source = self.config.classifier.source
+        if source == DRAWN_CLASSIFIER:
+            return str(Path(__file__).resolve().parent.parent / "herbarium" / "classifier")
+        return source
+
+    def hash_classifier(self) -> str:
+        """Return the sha256 over the classifier's files, or its address where it lies on a hub.
+
+        Raises
+        ------
+        ModelError
+            Where nothing is at its path.
+        """
+        source = self.locate_classifier()
+        if source.startswith("hf-hub:"):
+            return source
+        path = Path(source.removeprefix("local-dir:"))
+        if not path.exists():
+            raise ModelError(
+                f"A classifier was wanted at {path}, and nothing is there. Put the checkpoint (a timm folder with "
+                "config.json and model.safetensors, or a weights file) there, or set [classifier] source."
+            )
+        files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in WEIGHT_SUFFIXES)
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(file.name.encode() if path.is_dir() else b"")
+            digest.update((self.hash_outside(file) or "").encode())
+        return digest.hexdigest()
+
+    def hash_outside(self, path: Path | None) -> str | None:
+        """Return the sha256 of a file outside the run, None where there is none."""
+        if path is None or not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    def load_classifier(self) -> Classifier:
+        """Return the classifier on the run's device, loaded once a process."""
+        from leaflineage.model.load import load_classifier
+
+        settings = self.config.classifier
+        device = choose_device(self.config.run.device)
+        key = json.dumps([settings.model_dump(mode="json"), device, self.hash_classifier()])
+        if key not in _loaded:
+            _loaded.clear()
+            _loaded[key] = load_classifier(
+                self.locate_classifier(),
+                architecture=settings.architecture,
+                layer=settings.layer,
+                label_names=settings.label_names,
+                catalogue_families=self.catalogue.families,
+                input_size=settings.input_size,
+                mean=settings.mean,
+                std=settings.std,
+                interpolation=settings.interpolation,
+                fit=settings.fit,
+                pad_colour=settings.pad_colour,
+                trust_names=settings.trust_names,
+                device=device,
+            )
+        return _loaded[key]
+
+
+def choose_device(wanted: str) -> str:
+    """Return the device to compute on: "auto" takes CUDA where torch finds it."""
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f"The device {wanted!r} was wanted, and torch has none of that name here ({str(error).splitlines()[0]}). "
+            'Use --device cpu, or --device auto to take what there is.'
+        ) from error
+    return wanted
+
+
+def describe_payload(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without what the store added."""
+    return {key: value for key, value in record.items() if key not in ("schema", "fingerprint", "files")}

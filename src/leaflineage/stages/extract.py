@@ -1,0 +1,121 @@
+"""Send a family's specimens through the first part of the classifier: feature maps of whole images, and of crops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaflineage.concepts.crops import is_blank, place_grid
+from leaflineage.images import cut_image, fit_image
+from leaflineage.stages.context import Context
+from leaflineage.stages.reading import read_specimens, run_in_batches
+
+
+def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write cells (float16), pooled activations, logits and, where asked for, pooled activations of crops."""
+    settings = context.config.concepts
+    classifier = context.load_classifier()
+    rows, columns, n_channels = context.model.map_shape
+    set_aside: dict[str, str] = {}
+    indices: list[int] = []
+    blanks: list[NDArray[np.bool_]] = []
+
+    def read() -> Iterator[NDArray[np.uint8]]:
+        for index, _, fitted, _ in read_specimens(context, context.specimens, set_aside):
+            indices.append(index)
+            blanks.append(_find_blank_cells(fitted, rows, columns))
+            yield fitted
+
+    def compute(images: Any) -> Any:
+        maps = classifier.features(images)
+        return maps, maps.mean(dim=(1, 2)), classifier.head(maps)
+
+    n = len(context.specimens)
+    cells = np.empty((n, rows * columns, n_channels), dtype=np.float16)
+    pooled = np.empty((n, n_channels), dtype=np.float32)
+    logits = np.empty((n, context.model.n_outputs), dtype=np.float32)
+    count = 0
+    for maps, mean, scores in run_in_batches(read(), compute):
+        cells[count] = maps.reshape(rows * columns, n_channels)
+        pooled[count], logits[count] = mean, scores
+        count += 1
+    folder = f"families/{context.slug}"
+    grid = np.indices((rows, columns)).reshape(2, -1)
+    blank = np.concatenate(blanks) if blanks else np.zeros(0, dtype=np.bool_)
+    write = context.store.write_arrays
+    files = {
+        f"{folder}/activations.safetensors": write(
+            f"{folder}/activations.safetensors",
+            {
+                "cells": cells[:count].reshape(-1, n_channels),
+                "specimen": np.repeat(np.arange(count, dtype=np.int32), rows * columns),
+                "row": np.tile(grid[0], count).astype(np.int16),
+                "column": np.tile(grid[1], count).astype(np.int16),
+                "blank": blank,
+            },
+        ),
+        f"{folder}/pooled.safetensors": write(
+            f"{folder}/pooled.safetensors", {"pooled": pooled[:count], "logits": logits[:count]}
+        ),
+    }
+    payload: dict[str, Any] = {
+        "specimens": [context.specimens[index].id for index in indices],
+        "set_aside": set_aside,
+        "n_cells": count * rows * columns,
+        "n_blank_cells": int(blank.sum()),
+        "n_crops": 0,
+        "n_blank_crops": 0,
+    }
+    if settings.fit_on != "cells":
+        crops, of_specimen, boxes, n_blank = _extract_crops(context, classifier)
+        name = f"{folder}/crop-activations.safetensors"
+        files[name] = write(name, {"crops": crops, "specimen": of_specimen, "box": boxes})
+        payload.update(n_crops=len(crops), n_blank_crops=n_blank)
+    return payload, files
+
+
+def _find_blank_cells(fitted: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.bool_]:
+    """Tell, cell by cell, whether the part of the input beneath is bare paper."""
+    ys = np.linspace(0, fitted.shape[0], rows + 1).astype(int)
+    xs = np.linspace(0, fitted.shape[1], columns + 1).astype(int)
+    return np.array(
+        [
+            is_blank(fitted[ys[row] : ys[row + 1], xs[column] : xs[column + 1]])
+            for row in range(rows)
+            for column in range(columns)
+        ]
+    )
+
+
+def _extract_crops(context: Context, classifier: Any) -> tuple[Any, Any, Any, int]:
+    """Return pooled activations of the crops on a grid, their specimens (as listed), boxes, and how many were blank."""
+    settings = context.config.concepts
+    pre = context.model.preprocessing.model_copy(update={"fit": "squash"})
+    of_specimen: list[int] = []
+    boxes: list[tuple[int, int, int, int]] = []
+    blank = 0
+
+    def read() -> Iterator[NDArray[np.uint8]]:
+        nonlocal blank
+        for position, (_, image, _, _) in enumerate(read_specimens(context, context.specimens, {})):
+            grid = place_grid(
+                image.shape[1], image.shape[0], crop_side=settings.crop_side, crop_stride=settings.crop_stride
+            )
+            for box in grid:
+                crop = cut_image(image, box)
+                if settings.drop_blank and is_blank(crop):
+                    blank += 1
+                    continue
+                of_specimen.append(position)
+                boxes.append(box)
+                yield fit_image(crop, preprocessing=pre)[0]
+
+    def compute(images: Any) -> Any:
+        return (classifier.features(images).mean(dim=(1, 2)),)
+
+    pooled = [each[0].astype(np.float16) for each in run_in_batches(read(), compute)]
+    crops = np.stack(pooled) if pooled else np.zeros((0, context.model.map_shape[2]), dtype=np.float16)
+    return crops, np.array(of_specimen, dtype=np.int32), np.array(boxes, dtype=np.int32).reshape(-1, 4), blank

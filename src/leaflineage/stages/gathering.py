@@ -1,0 +1,125 @@
+"""What the atlas says across families: accuracy, confusions, nearest families, similar concepts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaflineage.records import Specimen
+
+Floats = NDArray[np.floating]
+N_NEIGHBOURS = 10
+N_SIMILAR = 5
+LEAST_SIMILARITY = 0.5
+
+
+@dataclass(frozen=True)
+class FamilyArrays:
+    """What `collect` holds of each family at once: small whatever the number of specimens.
+
+    Attributes
+    ----------
+    mean_activation
+        (n_channels,).
+    ids
+        Ids of the shown concepts.
+    bank
+        (n_shown, n_channels): their rows.
+    """
+
+    mean_activation: Floats
+    ids: list[str]
+    bank: Floats
+
+
+def measure_accuracy(
+    predicted: Sequence[NDArray[np.integer]], outputs: Sequence[int], *, chance: float, split: str
+) -> dict[str, Any]:
+    """Return top-1 and top-5 accuracy with its Wilson interval.
+
+    Parameters
+    ----------
+    predicted
+        One a specimen: outputs by falling score.
+    outputs
+        The right output of each.
+    """
+    n = len(outputs)
+    right = sum(int(order[0] == output) for order, output in zip(predicted, outputs, strict=True))
+    among = sum(int(output in order[:5]) for order, output in zip(predicted, outputs, strict=True))
+    return {
+        "top1": right / n if n else None,
+        "top5": among / n if n else None,
+        "n_specimens": n,
+        "interval": compute_wilson(right, n) if n else None,
+        "chance": chance,
+        "split": split,
+    }
+
+
+def compute_wilson(successes: int, n: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a proportion."""
+    z = 1.959964
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def count_confusions(first: Sequence[int], output: int, slug_of: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Return the families this one's specimens were taken for, most often first."""
+    counts = Counter(slug_of[each] for each in first if each != output and each in slug_of)
+    return [{"slug": slug, "n": n} for slug, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def find_neighbours(arrays: Mapping[str, FamilyArrays]) -> dict[str, list[dict[str, Any]]]:
+    """Return each family's nearest families: cosine of mean activations minus the mean of all."""
+    slugs = sorted(arrays)
+    rows = np.stack([arrays[slug].mean_activation for slug in slugs]).astype(np.float64)
+    rows -= rows.mean(axis=0)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    cosines = rows @ rows.T
+    found = {}
+    for index, slug in enumerate(slugs):
+        order = [i for i in np.argsort(-cosines[index], kind="stable") if i != index][:N_NEIGHBOURS]
+        found[slug] = [{"slug": slugs[i], "similarity": float(np.clip(cosines[index, i], -1, 1))} for i in order]
+    return found
+
+
+def find_similar_concepts(arrays: Mapping[str, FamilyArrays]) -> dict[str, list[dict[str, Any]]]:
+    """Return each concept's most similar concepts in other families: cosine of bank rows, at least 0.5."""
+    slugs = sorted(slug for slug in arrays if arrays[slug].ids)
+    if not slugs:
+        return {}
+    names = [f"{slug}/{each}" for slug in slugs for each in arrays[slug].ids]
+    owner = np.array([i for i, slug in enumerate(slugs) for _ in arrays[slug].ids])
+    bank = np.concatenate([arrays[slug].bank for slug in slugs]).astype(np.float64)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for index, name in enumerate(names):
+        cosines = np.where(owner == owner[index], -1.0, bank @ bank[index])
+        order = np.argsort(-cosines, kind="stable")[:N_SIMILAR]
+        found[name] = [
+            {"id": names[i], "similarity": float(min(cosines[i], 1.0))}
+            for i in order
+            if cosines[i] >= LEAST_SIMILARITY
+        ]
+    return found
+
+
+def describe_specimens(specimens: Sequence[Specimen]) -> dict[str, Any]:
+    """Return the counts a family's page opens with."""
+    species = sorted({" ".join(filter(None, (e.genus, e.species))) for e in specimens if e.genus})
+    sources = Counter(each.source for each in specimens if each.source)
+    return {
+        "n_specimens": len(specimens),
+        "n_groups": len({each.group for each in specimens}),
+        "n_species": len(species),
+        "n_held_out": sum(each.split == "held-out" for each in specimens),
+        "species": species,
+        "source_shares": {name: n / len(specimens) for name, n in sorted(sources.items())},
+    }

@@ -1,0 +1,78 @@
+"""Open the classifier, verify where it is split, and see whether its scores are what they should be."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from leaflineage.errors import ActivationError, ModelError
+from leaflineage.model.check import check_accuracy
+from leaflineage.model.load import verify_classifier
+from leaflineage.records import Specimen
+from leaflineage.stages.context import Context
+from leaflineage.stages.reading import read_specimens, to_tensor
+
+N_VERIFIED = 16  # specimens on which the split is verified
+N_SCORED = 200  # specimens on which scores are checked
+
+
+def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write model.json and, where the head is affine after pooling, its weights.
+
+    Raises
+    ------
+    ModelError
+        Where the split does not reproduce the classifier, or its scores are near chance.
+    ActivationError
+        Where the activations are signed, which NMF cannot take.
+    """
+    classifier = context.load_classifier()
+    context.__dict__["model"] = classifier.record
+    known = [each for each in context.list_used() if each.family in classifier.record.label_names]
+    if not known:
+        named = ", ".join(str(name) for name in classifier.record.label_names if name)[:200]
+        raise ModelError(
+            f"Specimens of the classifier's families were wanted, and none of the {len(context.list_used())} specimens "
+            f"is of one: it names {named}. Set [classifier] label_names, or mend the families of the specimens."
+        )
+    chosen = choose_evenly(known, N_SCORED)
+    fitted, families = [], []
+    for index, _, image, _ in read_specimens(context, chosen, {}):
+        fitted.append(image)
+        families.append(chosen[index].family)
+    if not fitted:
+        raise ModelError("Pictures were wanted to verify the classifier on, and none of those tried could be read.")
+    step = max(1, len(fitted) // N_VERIFIED)
+    verified = (fitted[::step] * N_VERIFIED)[:N_VERIFIED]
+    record = verify_classifier(classifier, to_tensor(verified))
+    if record.signed:
+        raise ActivationError(
+            f"{record.architecture}: {record.negative_energy:.0%} of the activations' energy at {record.layer} is "
+            "negative, and NMF needs 0 or more. Use a classifier whose last feature map follows a ReLU (ResNet, "
+            "RegNet, EfficientNet-Lite, DenseNet, MobileNetV4); signed activations (BEiT, ViT, ConvNeXt, Swin) are "
+            "not handled yet."
+        )
+    outputs = {name: index for index, name in enumerate(record.label_names) if name}
+    check = check_accuracy(classifier, fitted, [outputs[str(each)] for each in families], record.stated_accuracy)
+    if check.problem and not context.config.classifier.trust_names:
+        raise ModelError(check.problem)
+    files = {}
+    if record.affine_head and classifier.head_weight is not None and classifier.head_bias is not None:
+        arrays = {"weight": classifier.head_weight.cpu().numpy(), "bias": classifier.head_bias.cpu().numpy()}
+        files["head.safetensors"] = context.store.write_arrays("head.safetensors", arrays)
+    payload = record.model_dump(mode="json")
+    payload["score_check"] = {"top1": check.top1, "n": check.n, "chance": check.chance}
+    return payload, files
+
+
+def choose_evenly(specimens: list[Specimen], n: int) -> list[Specimen]:
+    """Return at most ``n`` specimens, families in turn, held-out ones first, one of each leaf first."""
+    queues: dict[str | None, list[Specimen]] = defaultdict(list)
+    for each in sorted(specimens, key=lambda e: (e.split != "held-out", e.id)):
+        queues[each.family].append(each)
+    chosen: list[Specimen] = []
+    depth = 0
+    while len(chosen) < n and any(len(queue) > depth for queue in queues.values()):
+        chosen += [queues[name][depth] for name in sorted(queues, key=str) if len(queues[name]) > depth]
+        depth += 1
+    return chosen[:n]

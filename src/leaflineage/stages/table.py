@@ -1,0 +1,311 @@
+"""The stages, declared: what each reads and writes, which settings and sources its result depends on.
+
+Deciding whether an artifact is fresh needs this table and the store, neither torch nor timm. An artifact's
+fingerprint is the sha256 of canonical JSON of {stage, schema, code, settings, inputs}; a test walks the imports of
+each stage's module and fails where ``sources`` lacks one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from leaflineage.records import SCHEMAS
+from leaflineage.stages.context import Context
+from leaflineage.store import hash_json
+
+PACKAGE = Path(__file__).resolve().parent.parent
+CONTRACTS = ("records.py", "store.py", "errors.py", "images.py")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes
+    ----------
+    name
+        Its module below `leaflineage.stages`.
+    kind
+        Schema of its record.
+    record
+        Path of its record, with ``{slug}`` where there is one a family.
+    settings
+        Dotted config keys its result depends on.
+    sources
+        Files (or folders, "/" at the end) of the package its result depends on, beside its own module.
+    reads
+        Stages whose artifacts it reads (of the same family where there is one a family).
+    specimen_fields
+        Fields of the family's specimens its result depends on; empty where it reads none.
+    disposable
+        Files of its artifact that may be dropped once their readers are done.
+    inputs
+        What it reads beyond that.
+    """
+
+    name: str
+    kind: str
+    record: str
+    settings: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    specimen_fields: tuple[str, ...] = ()
+    disposable: tuple[str, ...] = ()
+    inputs: Callable[[Context], dict[str, Any]] | None = None
+
+    @property
+    def per_family(self) -> bool:
+        """Whether there is one artifact a family."""
+        return "{slug}" in self.record
+
+    def record_path(self, slug: str = "") -> str:
+        """Return the path of the record, relative to the run."""
+        return self.record.format(slug=slug)
+
+    def list_disposable(self, slug: str) -> list[str]:
+        """Return the paths of files that may be absent."""
+        return [name.format(slug=slug) for name in self.disposable]
+
+
+def _read_classifier(context: Context) -> dict[str, Any]:
+    """Return what `inspect` found, less what depends on the specimens it looked at."""
+    record = context.store.read_json("model.json", "model", stage="inspect")
+    volatile = ("fingerprint", "files", "split_error", "negative_energy", "score_check", "notes", "n_scored")
+    return {"model": {key: value for key, value in record.items() if key not in volatile}}
+
+
+def _read_classifier_files(context: Context) -> dict[str, Any]:
+    """Return the classifier's own hash, and the catalogue as far as names and the check of scores read it."""
+    label_names = context.config.classifier.label_names
+    return {
+        "classifier": context.hash_classifier(),
+        "label_names": label_names if isinstance(label_names, list) else context.hash_outside(label_names),
+        "specimens": [[each.id, each.sha256, each.family, each.split] for each in context.list_used()],
+    }
+
+
+def _read_shown(context: Context) -> dict[str, Any]:
+    """Return the shown concepts and their bank: all a picture depends on of `rank` and `factorize`."""
+    importance = context.store.read_json(f"families/{context.slug}/importance.json", "importance", stage="rank")
+    concepts = context.store.read_json(f"families/{context.slug}/concepts.json", "concepts", stage="factorize")
+    pooled = {} if context.config.visualize.spectrum == "family" else {"all": [e.sha256 for e in context.list_used()]}
+    return {**_read_classifier(context), **pooled, "shown": importance["shown"], "bank": concepts["bank_sha256"]}
+
+
+def _read_head(context: Context) -> dict[str, Any]:
+    """Return what `inspect` found and where the family's output is."""
+    return {**_read_classifier(context), "output": context.family.output_index}
+
+
+def _read_banks(context: Context) -> dict[str, Any]:
+    """Return the queries and every family's bank and activations."""
+    queries = [[each.id, each.sha256, each.group] for each in context.list_queries()]
+    artifacts = {slug: _hash_family(context, slug, ("extract", "factorize", "rank")) for slug in context.list_built()}
+    return {**_read_classifier(context), "queries": queries, "families": artifacts if queries else []}
+
+
+def _read_everything(context: Context) -> dict[str, Any]:
+    """Return every artifact's hash, the catalogue and the taxonomy."""
+    return {
+        "model": context.store.hash_artifact("model.json"),
+        "catalogue": context.store.hash_file("catalogue.json"),
+        "queries": context.store.hash_artifact("queries/queries.json"),
+        "taxonomy": context.hash_outside(context.config.atlas.taxonomy),
+        "families": {slug: _hash_family(context, slug, FAMILY_STAGES) for slug in context.list_built()},
+    }
+
+
+def _hash_family(context: Context, slug: str, stages: tuple[str, ...]) -> dict[str, Any]:
+    return {name: context.store.hash_artifact(STAGES[name].record_path(slug)) for name in stages}
+
+
+CLASSIFIER_SETTINGS = (
+    "classifier.architecture",
+    "classifier.layer",
+    "classifier.input_size",
+    "classifier.mean",
+    "classifier.std",
+    "classifier.interpolation",
+    "classifier.fit",
+    "classifier.pad_colour",
+)
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            name="draw",
+            kind="specimens",
+            record="specimens/{slug}.json",
+            settings=("specimens.draw.n", "specimens.draw.size", "specimens.draw.seed"),
+            sources=("herbarium/", *CONTRACTS),
+        ),
+        Stage(
+            name="inspect",
+            kind="model",
+            record="model.json",
+            settings=(*CLASSIFIER_SETTINGS, "classifier.trust_names", "specimens.max_pixels"),
+            sources=("model/", "stages/reading.py", *CONTRACTS),
+            inputs=_read_classifier_files,
+        ),
+        Stage(
+            name="extract",
+            kind="activations",
+            record="families/{slug}/activations.json",
+            settings=(
+                "concepts.fit_on",
+                "concepts.crop_side",
+                "concepts.crop_stride",
+                "concepts.drop_blank",
+                "specimens.max_pixels",
+            ),
+            sources=("model/", "concepts/crops.py", "stages/reading.py", *CONTRACTS),
+            specimen_fields=("id", "sha256"),
+            disposable=("families/{slug}/activations.safetensors",),
+            inputs=_read_classifier,
+        ),
+        Stage(
+            name="factorize",
+            kind="concepts",
+            record="families/{slug}/concepts.json",
+            settings=(
+                "concepts.fit_on",
+                "concepts.n_concepts",
+                "concepts.max_cells",
+                "concepts.factorization",
+                "concepts.max_iterations",
+                "concepts.drop_blank",
+                "concepts.refits",
+                "run.seed",
+            ),
+            sources=("concepts/factorization.py", "concepts/stability.py", *CONTRACTS),
+            reads=("extract",),
+            specimen_fields=("id", "group"),
+        ),
+        Stage(
+            name="rank",
+            kind="importance",
+            record="families/{slug}/importance.json",
+            settings=("importance.half_width", "importance.max_evaluations", "atlas.n_shown", "run.seed"),
+            sources=("concepts/importance.py", "model/", "stages/reading.py", *CONTRACTS),
+            reads=("extract", "factorize"),
+            specimen_fields=("id", "group"),
+            inputs=_read_head,
+        ),
+        Stage(
+            name="illustrate",
+            kind="crops",
+            record="families/{slug}/crops.json",
+            settings=("concepts.crop_side", "concepts.n_crops", "specimens.max_pixels"),
+            sources=("concepts/crops.py", "stages/pictures.py", "stages/reading.py", *CONTRACTS),
+            reads=("factorize", "rank"),
+            specimen_fields=("id", "sha256", "group", "licence", "credit", "source"),
+            inputs=_read_classifier,
+        ),
+        Stage(
+            name="visualize",
+            kind="visualizations",
+            record="families/{slug}/visualizations.json",
+            settings=(
+                "visualize.size",
+                "visualize.steps",
+                "visualize.crops",
+                "visualize.n_visualizations",
+                "visualize.spectrum",
+                "specimens.max_pixels",
+                "run.seed",
+            ),
+            sources=("featviz/", "model/", "concepts/crops.py", "stages/reading.py", *CONTRACTS),
+            specimen_fields=("id", "sha256"),
+            inputs=_read_shown,
+        ),
+        Stage(
+            name="explain",
+            kind="queries",
+            record="queries/queries.json",
+            settings=("specimens.max_pixels", "run.seed"),
+            sources=(
+                "concepts/factorization.py",
+                "concepts/importance.py",
+                "concepts/crops.py",
+                "stages/pictures.py",
+                "stages/rank.py",
+                "stages/reading.py",
+                "model/",
+                *CONTRACTS,
+            ),
+            inputs=_read_banks,
+        ),
+        Stage(
+            name="collect",
+            kind="manifest",
+            record="manifest.json",
+            settings=(
+                "atlas.title",
+                "atlas.rank",
+                "atlas.families",
+                "atlas.n_shown",
+                "atlas.version",
+                "atlas.doi",
+                "atlas.authors",
+                "atlas.licences",
+                "classifier.fit",
+                "concepts",
+                "importance",
+                "visualize",
+                "specimens.split",
+                "specimens.min_specimens",
+                "specimens.draw",
+                "run.seed",
+            ),
+            sources=("stages/gathering.py", "specimens/", *CONTRACTS),
+            inputs=_read_everything,
+        ),
+    )
+}
+FAMILY_STAGES = tuple(name for name, stage in STAGES.items() if stage.per_family and name != "draw")
+
+
+@cache
+def hash_code(stage_name: str) -> str:
+    """Return the sha256 of the sources a stage's result depends on."""
+    digest = hashlib.sha256()
+    for path in list_sources(stage_name):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def list_sources(stage_name: str) -> list[Path]:
+    """Return the Python files a stage's result depends on, sorted."""
+    found: set[Path] = set()
+    for source in (f"stages/{stage_name}.py", "stages/context.py", "stages/selection.py", *STAGES[stage_name].sources):
+        path = PACKAGE / source
+        found.update(path.rglob("*.py") if source.endswith("/") else [path])
+    return sorted(path for path in found if path.is_file())
+
+
+def compute_fingerprint(stage: Stage, context: Context) -> str:
+    """Return the fingerprint an artifact would carry if it were made now."""
+    inputs: dict[str, Any] = {
+        name: context.store.hash_artifact(STAGES[name].record_path(context.slug)) for name in stage.reads
+    }
+    if stage.specimen_fields:
+        inputs["specimens"] = [[getattr(each, field) for field in stage.specimen_fields] for each in context.specimens]
+    if stage.inputs:
+        inputs.update(stage.inputs(context))
+    return hash_json(
+        {
+            "stage": stage.name,
+            "schema": SCHEMAS[stage.kind],
+            "code": hash_code(stage.name),
+            "settings": context.config.settings(stage.settings),
+            "inputs": inputs,
+            "slug": context.slug,
+        }
+    )
