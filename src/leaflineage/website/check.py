@@ -1,0 +1,342 @@
+"""Check a baked site for the defects that other atlases have; each rule has a test that plants its defect.
+
+Rules: dead-link, dead-anchor, missing-image, third-party, duplicate-id, missing-alt, duplicate-alt, image-size,
+importance-sum, over-budget, absent-family, inline-script.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from leaflineage.errors import SiteError
+from leaflineage.website import links
+from leaflineage.website.context import base_path_of
+
+TOLERANCE = 1e-5
+DEFAULT_BUDGET_MB = 300.0
+URL_IN_STYLE = re.compile(r"""url\(\s*['"]?([^'")]+)['"]?\s*\)|@import\s+['"]([^'"]+)['"]""")
+URL_IN_SCRIPT = re.compile(
+    r"""(?:fetch|importScripts|import|new\s+(?:Worker|WebSocket|EventSource))\s*\(\s*['"`](https?:)?//"""
+)
+LOADING = {
+    "img": ("src", "srcset"),
+    "script": ("src",),
+    "link": ("href",),
+    "iframe": ("src",),
+    "source": ("src", "srcset"),
+    "video": ("src", "poster"),
+    "audio": ("src",),
+    "object": ("data",),
+    "embed": ("src",),
+    "image": ("href", "xlink:href"),
+    "use": ("href", "xlink:href"),
+    "form": ("action",),
+    "input": ("src",),
+}
+NOT_LOADED = frozenset({"canonical", "license", "author", "alternate"})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One defect: where it is, which rule it breaks, what is wrong and what to do."""
+
+    page: str
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.page}: {self.rule}: {self.message}"
+
+
+@dataclass
+class Image:
+    """An img element as the rules need it."""
+
+    src: str
+    alt: str | None
+    has_size: bool
+    hidden: bool
+
+
+@dataclass
+class PageContent:
+    """What the rules need to know of a page."""
+
+    ids: list[str] = field(default_factory=list)
+    anchors: list[str] = field(default_factory=list)  # targets of <a href>
+    loads: list[tuple[str, str]] = field(default_factory=list)  # (element, address) the page loads by itself
+    images: list[Image] = field(default_factory=list)
+    styles: list[str] = field(default_factory=list)
+    has_inline_script: bool = False
+
+
+class PageReader(HTMLParser):
+    """Reads a page into its content."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.content = PageContent()
+        self._in_style = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note ids, links, loads and images."""
+        values = {name: value if value is not None else "" for name, value in attrs}
+        content = self.content
+        if values.get("id"):
+            content.ids.append(values["id"])
+        if tag == "a" and values.get("name"):
+            content.ids.append(values["name"])
+        if tag in ("a", "area") and "href" in values:
+            content.anchors.append(values["href"])
+        if tag == "img":
+            content.images.append(
+                Image(
+                    src=values.get("src", ""),
+                    alt=values.get("alt"),
+                    has_size=values.get("width", "").isdigit() and values.get("height", "").isdigit(),
+                    hidden=values.get("aria-hidden") == "true" or values.get("role") == "presentation",
+                )
+            )
+        if tag == "style":
+            self._in_style = True
+        if tag == "script" and not values.get("src") and values.get("type", "") in ("", "module", "text/javascript"):
+            content.has_inline_script = True
+        if any(name.startswith("on") for name in values):
+            content.has_inline_script = True
+        if tag == "link" and NOT_LOADED & set(values.get("rel", "").split()):
+            return
+        for name in LOADING.get(tag, ()):
+            for address in split_srcset(values[name]) if name == "srcset" and name in values else [values.get(name)]:
+                if address:
+                    content.loads.append((tag, address))
+        if "style" in values:
+            content.styles.append(values["style"])
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Treat <x/> as <x>."""
+        self.handle_starttag(tag, attrs)
+        self._in_style = False
+
+    def handle_endtag(self, tag: str) -> None:
+        """Leave a style element."""
+        if tag == "style":
+            self._in_style = False
+
+    def handle_data(self, data: str) -> None:
+        """Keep what a style element says."""
+        if self._in_style:
+            self.content.styles.append(data)
+
+
+def split_srcset(value: str) -> list[str]:
+    """Return the addresses of a srcset."""
+    return [part.split()[0] for part in value.split(",") if part.strip()]
+
+
+def read_page(path: Path) -> PageContent:
+    """Return what the rules need to know of a page."""
+    reader = PageReader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    reader.close()
+    return reader.content
+
+
+def check_site(site: Path, *, budget_mb: float | None = None) -> list[Problem]:
+    """Return all defects of a baked site, in order of page.
+
+    Parameters
+    ----------
+    site : Path
+        The baked folder.
+    budget_mb : float, optional
+        Weight it may have, in millions of bytes; what it was baked with unless given.
+
+    Raises
+    ------
+    SiteError
+        If the folder holds no site.
+    """
+    if not (site / links.HOME).is_file():
+        raise SiteError(f"{site} should be a baked site and holds no index.html. Bake it first, or name its folder.")
+    manifest = read_manifest(site)
+    base_path = base_path_of(manifest["base_url"]) if manifest.get("base_url") else None
+    pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
+    ids = {page: set(read_page(site / page).ids) for page in pages}
+    problems: list[Problem] = []
+    for page in pages:
+        content = read_page(site / page)
+        problems += check_links(site, page, content, ids, base_path)
+        problems += check_loads(site, page, content, base_path)
+        problems += check_images(page, content)
+        problems += check_ids(page, content)
+        if content.has_inline_script:
+            problems.append(Problem(page, "inline-script", "a script stands in the page. Move it into a file."))
+    problems += check_statics(site)
+    problems += check_data(site, ids)
+    budget = budget_mb if budget_mb is not None else float(manifest.get("budget_mb") or DEFAULT_BUDGET_MB)
+    problems += check_weight(site, budget)
+    return sorted(problems, key=lambda each: (each.page, each.rule, each.message))
+
+
+def read_manifest(site: Path) -> dict[str, Any]:
+    """Return the site's manifest, or an empty one."""
+    try:
+        manifest = json.loads((site / links.MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def is_foreign(address: str) -> bool:
+    """Return whether an address names another host."""
+    parts = urlsplit(address)
+    return bool(parts.netloc) or parts.scheme in ("http", "https", "ws", "wss", "ftp")
+
+
+def resolve(site: Path, page: str, address: str, base_path: str | None) -> Path | None:
+    """Return the file an address leads to, or None where it leaves the site."""
+    path = unquote(urlsplit(address).path)
+    if path.startswith("/"):
+        if base_path is None or not path.startswith(base_path):
+            return None
+        target = site / path[len(base_path) :]
+    else:
+        target = (site / page).parent / path if path else site / page
+    resolved, root = target.resolve(), site.resolve()
+    if resolved != root and root not in resolved.parents:
+        return None
+    return resolved / "index.html" if resolved.is_dir() else resolved
+
+
+def check_links(
+    site: Path, page: str, content: PageContent, ids: dict[str, set[str]], base_path: str | None
+) -> list[Problem]:
+    """Return links that lead nowhere, and anchors that are not there."""
+    problems = []
+    root = site.resolve()
+    for address in dict.fromkeys(content.anchors):
+        parts = urlsplit(address)
+        if is_foreign(address) or parts.scheme in ("mailto", "data", "tel"):
+            continue
+        if parts.scheme:
+            problems.append(Problem(page, "dead-link", f"{address} is no address a page may link to."))
+            continue
+        target = resolve(site, page, address, base_path)
+        if target is None or not target.is_file():
+            problems.append(Problem(page, "dead-link", f"{address} leads to no file of the site. Bake again."))
+        elif parts.fragment:
+            name = target.relative_to(root).as_posix()
+            if unquote(parts.fragment) not in ids.get(name, set()):
+                problems.append(Problem(page, "dead-anchor", f"{address}: {name} has no such id."))
+    return problems
+
+
+def check_loads(site: Path, page: str, content: PageContent, base_path: str | None) -> list[Problem]:
+    """Return what the page would load from another host, or cannot load at all."""
+    problems = []
+    styled = [("style", found) for text in content.styles for found in find_style_urls(text)]
+    for tag, address in dict.fromkeys([*content.loads, *styled]):
+        if address.startswith(("data:", "#")):
+            continue
+        if is_foreign(address):
+            message = f"<{tag}> asks another host: {address}. Put the file into the site."
+            problems.append(Problem(page, "third-party", message))
+            continue
+        target = resolve(site, page, address, base_path)
+        if target is None or not target.is_file():
+            rule = "missing-image" if tag in ("img", "image", "source") else "dead-link"
+            problems.append(Problem(page, rule, f"<{tag}> loads {address}, which is not in the site. Bake again."))
+    return problems
+
+
+def check_images(page: str, content: PageContent) -> list[Problem]:
+    """Return images without a text, with a neighbour's text, or without their size."""
+    problems = []
+    for image in content.images:
+        if image.alt is None or (not image.alt.strip() and not image.hidden):
+            problems.append(Problem(page, "missing-alt", f"{image.src} has no alternative text."))
+        if not image.has_size:
+            problems.append(Problem(page, "image-size", f"{image.src} has no width and height."))
+    texts = Counter(image.alt for image in content.images if image.alt and image.alt.strip())
+    for text, n in texts.items():
+        if n > 1:
+            problems.append(Problem(page, "duplicate-alt", f"{n} images say the same: {text!r}."))
+    return problems
+
+
+def check_ids(page: str, content: PageContent) -> list[Problem]:
+    """Return ids that stand twice on a page."""
+    return [
+        Problem(page, "duplicate-id", f"the id {name!r} stands {n} times.")
+        for name, n in Counter(content.ids).items()
+        if n > 1
+    ]
+
+
+def find_style_urls(text: str) -> list[str]:
+    """Return the addresses a style sheet loads."""
+    return [first or second for first, second in URL_IN_STYLE.findall(text)]
+
+
+def check_statics(site: Path) -> list[Problem]:
+    """Return style sheets and scripts that ask another host, or load what is not there."""
+    problems = []
+    for path in sorted(site.rglob("*.css")):
+        name = path.relative_to(site).as_posix()
+        for address in find_style_urls(path.read_text(encoding="utf-8")):
+            if address.startswith(("data:", "#")):
+                continue
+            if is_foreign(address):
+                problems.append(Problem(name, "third-party", f"the style asks another host: {address}."))
+            elif not (target := resolve(site, name, address, None)) or not target.is_file():
+                problems.append(Problem(name, "missing-image", f"the style loads {address}, which is not there."))
+    for path in sorted(site.rglob("*.js")):
+        name = path.relative_to(site).as_posix()
+        if URL_IN_SCRIPT.search(path.read_text(encoding="utf-8")):
+            problems.append(Problem(name, "third-party", "the script asks another host."))
+    return problems
+
+
+def check_data(site: Path, ids: dict[str, set[str]]) -> list[Problem]:
+    """Return families whose shares do not sum to 1, or that are absent without a reason."""
+    page = links.ATLAS_DATA
+    try:
+        atlas = json.loads((site / page).read_bytes())
+        families = atlas["families"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [Problem(page, "dead-link", f"the data cannot be read ({error}). Bake again.")]
+    problems = []
+    for family in families:
+        name, slug = family.get("name"), family.get("slug")
+        if links.family_page(str(slug)) not in ids:
+            problems.append(Problem(page, "absent-family", f"{name} is in the data and has no page. Bake again."))
+        concepts, rest = family.get("concepts") or [], family.get("rest")
+        if not concepts:
+            if not family.get("missing"):
+                message = f"{name} has no concepts, and no reason is given. Build it, or give the reason."
+                problems.append(Problem(page, "absent-family", message))
+            continue
+        total = sum(concept["importance"]["share"] for concept in concepts) + (rest or {}).get("share", 0.0)
+        if not abs(total - 1) <= TOLERANCE:
+            message = f"the shares of {name} and its rest sum to {total:.6f} where 1 is exact. Rank it again."
+            problems.append(Problem(page, "importance-sum", message))
+    return problems
+
+
+def check_weight(site: Path, budget_mb: float) -> list[Problem]:
+    """Return that the site weighs more than it may."""
+    total = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    if total <= budget_mb * 1e6:
+        return []
+    message = (
+        f"the site weighs {total / 1e6:.1f} MB where {budget_mb:g} MB are allowed. Show fewer or smaller pictures, "
+        "or raise [site] budget_mb."
+    )
+    return [Problem(".", "over-budget", message)]

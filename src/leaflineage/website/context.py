@@ -1,0 +1,202 @@
+"""What every page is made from: the index, the words, and the plan of addresses that links are held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from leaflineage.errors import SiteError
+from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Index
+from leaflineage.website import links
+from leaflineage.website.pages import Fact, Frame, Link
+from leaflineage.website.words import Words
+
+POLICY = (
+    "default-src 'none'; img-src 'self' data: file:; style-src 'self' file:; script-src 'self' file:; "
+    "font-src 'self' file:; base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The whole site while it is baked: what is known before the first page is made."""
+
+    index: Index
+    words: Words
+    plan: frozenset[str]
+    base_url: str | None
+    repository: str | None
+
+    @property
+    def families(self) -> dict[str, AtlasFamily]:
+        """All families of the index by slug."""
+        return {family.slug: family for family in self.index.families}
+
+    def link(self, page: str, target: str) -> str:
+        """Return a relative link to a planned address.
+
+        Raises
+        ------
+        SiteError
+            If nothing will stand at that address.
+        """
+        if target.partition("#")[0] not in self.plan:
+            raise SiteError(
+                f"{page}: a link leads to {target}, and no such page is baked. "
+                "index.json and the families' records disagree: run the stage collect again."
+            )
+        return links.relative(page, target)
+
+    def find_concept(self, concept_id: str) -> tuple[AtlasFamily, AtlasConcept] | None:
+        """Return a shown concept and its family, or None where no page shows it."""
+        family = self.families.get(concept_id.partition("/")[0])
+        for concept in family.concepts if family else []:
+            if concept.id == concept_id:
+                assert family is not None
+                return family, concept
+        return None
+
+    def concept_link(self, page: str, concept_id: str) -> Link | None:
+        """Return a link to a concept's page, its family named first, or None where no page shows it."""
+        found = self.find_concept(concept_id)
+        if found is None:
+            return None
+        family, concept = found
+        text = self.words("concept.of_family", family=family.name, concept=self.name_concept(concept))
+        return Link(text, self.link(page, links.concept_page(concept_id)))
+
+    def family_link(self, page: str, slug: str) -> Link | None:
+        """Return a link to a family's page, or None where the index does not know it."""
+        family = self.families.get(slug)
+        return Link(family.name, self.link(page, links.family_page(slug))) if family else None
+
+    def name_concept(self, concept: AtlasConcept) -> str:
+        """Return the concept's name, or "Concept 3" where it has none."""
+        return concept.name.text if concept.name else self.words("concept.label", number=number_of(concept))
+
+    def name_inside(self, concept: AtlasConcept) -> str:
+        """Return the concept's name as it stands inside a sentence."""
+        return concept.name.text if concept.name else self.words("concept.inside", number=number_of(concept))
+
+    def make_frame(self, page: str, title: str, description: str) -> Frame:
+        """Return head, header and footer of one page."""
+        words, index = self.words, self.index
+
+        def here(target: str) -> str:
+            return self.link(page, target)
+
+        section = page.partition("/")[0].removesuffix(".html")
+        navigation = tuple(
+            Link(words(key), here(target), section == target.partition("/")[0].removesuffix(".html"))
+            for key, target in (
+                ("chrome.families", links.FAMILIES),
+                ("chrome.method", links.METHOD),
+                ("chrome.data", links.DATA),
+            )
+        )
+        report = f"{self.repository.rstrip('/')}/issues" if self.repository else None
+        return Frame(
+            title=title if title == index.title else words("chrome.title", page=title, atlas=index.title),
+            description=description,
+            atlas=index.title,
+            root=links.root_of(page),
+            home=here(links.HOME),
+            navigation=navigation,
+            drawn=index.drawn,
+            policy=POLICY,
+            canonical=make_url(self.base_url, page) if self.base_url else None,
+            styles=(here(links.asset("css/site.css")),),
+            early_scripts=(here(links.asset("js/theme.js")),),
+            late_scripts=(
+                here(links.SCRIPT_WORDS),
+                here(links.asset("vendor/minisearch.js")),
+                here(links.SEARCH_INDEX),
+                here(links.asset("js/search.js")),
+                here(links.asset("js/site.js")),
+            ),
+            icon=here(links.asset("icons/leaf.svg")),
+            colophon=tuple(self._make_colophon(page)),
+            report=report,
+        )
+
+    def _make_colophon(self, page: str) -> list[Fact]:
+        words, index = self.words, self.index
+        facts = []
+        if index.version:
+            facts.append(Fact(words("foot.version"), index.version))
+        if index.doi:
+            facts.append(Fact(words("foot.doi"), "", (Link(index.doi, f"https://doi.org/{index.doi}"),)))
+        if index.authors:
+            facts.append(Fact(words("foot.authors"), words.join(list(index.authors))))
+        if index.generator:
+            facts.append(Fact(words("foot.made_by"), " ".join(str(v) for _, v in sorted(index.generator.items()))))
+        facts += [
+            Fact(words("foot.code"), index.licences.code or words("licence.none")),
+            Fact(words("foot.text"), index.licences.text or words("licence.none")),
+            Fact(words("foot.data"), index.licences.data or words("licence.none")),
+            Fact(words("foot.images"), index.licences.images or words("licence.none")),
+        ]
+        return facts
+
+    def list_licences(self) -> tuple[Fact, ...]:
+        """Return the four licences as facts; an unstated licence is said to be unstated."""
+        words, licences = self.words, self.index.licences
+        return (
+            Fact(words("licence.code"), licences.code or words("licence.none")),
+            Fact(words("licence.text"), licences.text or words("licence.none")),
+            Fact(words("licence.data"), licences.data or words("licence.none")),
+            Fact(words("licence.images"), licences.images or words("licence.none_images")),
+        )
+
+
+def make_url(base_url: str, page: str) -> str:
+    """Return the absolute address of a page under the site's public address."""
+    address = links.relative(links.HOME, page)
+    return base_url.rstrip("/") + "/" + ("" if address == links.HOME else address)
+
+
+def base_path_of(base_url: str) -> str:
+    """Return the path of the site's public address, with a slash at both ends."""
+    path = urlsplit(base_url).path.strip("/")
+    return f"/{path}/" if path else "/"
+
+
+def number_of(concept: AtlasConcept) -> int:
+    """Return the number of a concept inside its family: the 3 of ``fagaceae/concept-03``."""
+    tail = concept.id.rpartition("-")[2]
+    return int(tail) if tail.isdigit() else concept.concept_index + 1
+
+
+def is_built(family: AtlasFamily) -> bool:
+    """Return whether a family has concepts to show."""
+    return bool(family.concepts) and family.missing is None
+
+
+def species_of(specimen: AtlasSpecimen) -> str | None:
+    """Return "Betula pendula", "Betula" or None."""
+    genus, species = specimen.genus, specimen.species
+    if genus and species and not species.lower().startswith(genus.lower()):
+        return f"{genus} {species}"
+    return species or genus
+
+
+def identify(specimen: AtlasSpecimen, words: Words) -> str:
+    """Return what tells a specimen from all others: its species, if known, and its catalogue number."""
+    number = specimen.catalogue_number or specimen.id
+    species = species_of(specimen)
+    return words("alt.identity", species=species, number=number) if species else number
+
+
+def hide_withheld(family: AtlasFamily, specimens: dict[str, AtlasSpecimen]) -> AtlasFamily:
+    """Return the family without the crops of specimens that are withheld or not told of."""
+    shown = {name for name, specimen in specimens.items() if not specimen.withheld}
+    concepts = [
+        concept.model_copy(update={"crops": [crop for crop in concept.crops if crop.specimen in shown]})
+        for concept in family.concepts
+    ]
+    return family.model_copy(update={"concepts": concepts})
+
+
+def with_plan(site: Site, plan: frozenset[str]) -> Site:
+    """Return the site with its plan of addresses."""
+    return replace(site, plan=plan)

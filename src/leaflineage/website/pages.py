@@ -1,0 +1,390 @@
+"""What each template is given: one frozen dataclass a template, nothing else.
+
+Texts in here come from the data or from the catalogue of words; addresses come from ``links`` and are relative to the
+page. Fractions are in [0, 1]; ``Bar`` positions are fractions of the figure's width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Link:
+    """A text and where it leads; ``here`` marks the page the reader is on."""
+
+    text: str
+    href: str
+    here: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image with its size in pixels and a text that stands for it."""
+
+    src: str
+    width: int
+    height: int
+    alt: str
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A specimen, the heat map laid over it, and a box in the original's pixels."""
+
+    specimen: Picture
+    heat: Picture
+    frame: tuple[int, int]
+    box: tuple[int, int, int, int]  # x, y, width, height
+    species: str | None
+    coefficient: float
+    tall: bool
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A word in a thin frame; a warning's frame is dashed."""
+
+    text: str
+    warns: bool = False
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One segment or bar of a figure: where it starts, how long it is, how it is filled."""
+
+    start: float
+    length: float
+    fill: str  # "for" | "against" | "rest"
+    label: str = ""
+    note: str = ""
+    name: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its interval, as positions in [0, 1] of an axis."""
+
+    low: float
+    value: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table for and against."""
+
+    label: str
+    href: str | None
+    sign: str
+    bar: Bar
+    logits: float
+    share: float
+    index: float | None
+    interval: tuple[float, float] | None
+    whisker: Interval | None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A term and what is said of it, with links where they help."""
+
+    term: str
+    text: str
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Facts under one heading."""
+
+    heading: str
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class CropGroup:
+    """Crops of one kind, strongest first."""
+
+    heading: str
+    note: str
+    crops: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A concept as a plate: on the page of its family and on the first page."""
+
+    anchor: str
+    number: int
+    label: str
+    family: str
+    href: str
+    share: float
+    widest: float  # the share of the family's first concept, for the scale of the line
+    against: bool
+    sign: str
+    contribution: float
+    rank: int
+    n_ranks: int
+    picture: Picture | None
+    badges: tuple[Badge, ...] = ()
+    crops: tuple[Picture, ...] = ()
+    overlays: tuple[Overlay, ...] = ()
+    n_crops: int = 0
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper to cite."""
+
+    authors: str
+    title: str
+    venue: str
+    href: str
+    bibtex: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What every page shares: head, header and footer."""
+
+    title: str
+    description: str
+    atlas: str
+    root: str
+    home: str
+    navigation: tuple[Link, ...]
+    drawn: bool
+    policy: str
+    canonical: str | None
+    styles: tuple[str, ...]
+    early_scripts: tuple[str, ...]
+    late_scripts: tuple[str, ...]
+    icon: str
+    colophon: tuple[Fact, ...]
+    report: str | None
+
+
+@dataclass(frozen=True)
+class Start:
+    """A family to start with."""
+
+    name: str
+    note: str
+    href: str
+    picture: Picture | None
+
+
+@dataclass(frozen=True)
+class HomePage:
+    """``home.html``."""
+
+    frame: Frame
+    sentences: tuple[str, ...]
+    n_families: int
+    families: str
+    method: str
+    featured: Card | None
+    featured_family: Link | None
+    featured_others: tuple[Card, ...]
+    plate: Overlay | None
+    plate_bars: tuple[Row, ...]
+    map_size: tuple[int, int]
+    samples: tuple[Card, ...]
+    starts: tuple[Start, ...]
+    papers: tuple[Paper, ...]
+    all_bibtex: str
+    licences: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class FamilyLine:
+    """A family in the list of all."""
+
+    name: str
+    href: str
+    common_name: str | None
+    order: str | None
+    first_of_order: bool
+    missing: str | None
+    picture: Picture | None
+    concept: str
+    concept_href: str
+    concept_share: float
+    n_specimens: int
+    accuracy: float | None
+    explained: float | None
+    badges: tuple[Badge, ...]
+    terms: str
+
+
+@dataclass(frozen=True)
+class FamiliesPage:
+    """``families.html``."""
+
+    frame: Frame
+    lines: tuple[FamilyLine, ...]
+    n_built: int
+    n_missing: int
+    has_orders: bool
+    unlisted: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class FamilyPage:
+    """``family.html``."""
+
+    frame: Frame
+    crumbs: tuple[Link, ...]
+    name: str
+    common_name: str | None
+    sentence: str
+    account: str
+    count: str
+    n_concepts: int
+    plate: tuple[tuple[Picture, str | None], ...]
+    label: tuple[Fact, ...]
+    bars: tuple[Bar, ...]
+    cards: tuple[Card, ...]
+    rows: tuple[Row, ...]
+    zero: float  # where nought stands on the axis of logits
+    exact: bool
+    neighbours: tuple[tuple[Link, float, Picture | None], ...]
+    confused: tuple[tuple[Link, int], ...]
+    caveats: tuple[str, ...]
+    method: str
+    turn: tuple[Link | None, Link | None]
+
+
+@dataclass(frozen=True)
+class MissingPage:
+    """``missing.html``: a family that the classifier names and the atlas cannot show."""
+
+    frame: Frame
+    crumbs: tuple[Link, ...]
+    name: str
+    common_name: str | None
+    reason: str
+    label: tuple[Fact, ...]
+    caveats: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ConceptPage:
+    """``concept.html``."""
+
+    frame: Frame
+    crumbs: tuple[Link, ...]
+    title: str
+    number: int
+    name_note: str
+    badges: tuple[Badge, ...]
+    family: Link
+    share: float
+    against: bool
+    sentence: str
+    picture: Picture | None
+    picture_caption: str
+    facts: tuple[Fact, ...]
+    also: str | None
+    crops: tuple[Picture, ...]
+    crop_heading: str
+    overlays: tuple[Overlay, ...]
+    heat_caption: str
+    groups: tuple[CropGroup, ...]
+    histogram: tuple[Bar, ...]
+    histogram_mean: float
+    histogram_note: str
+    histogram_alt: str
+    others: tuple[tuple[Link, float], ...]
+    similar: tuple[tuple[Link, float], ...]
+    caveats: tuple[str, ...]
+    data: str
+    method: str
+    turn: tuple[Link | None, Link | None]
+
+
+@dataclass(frozen=True)
+class SpecimenPage:
+    """``specimen.html``: a picture without a family, which is only explained."""
+
+    frame: Frame
+    crumbs: tuple[Link, ...]
+    title: str
+    sentence: str
+    picture: Picture
+    tall: bool
+    label: tuple[Fact, ...]
+    predicted: tuple[tuple[Link, Bar, float], ...]
+    explained_for: str | None
+    rows: tuple[Row, ...]
+    zero: float
+    neighbours: tuple[tuple[Link | None, str, float, str], ...]
+    caveats: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MethodPage:
+    """``method.html``."""
+
+    frame: Frame
+    sentences: tuple[str, ...]
+    steps: tuple[Fact, ...]
+    classifier: tuple[Fact, ...]
+    figures: tuple[Fact, ...]
+    settings: tuple[Group, ...]
+    versions: tuple[Fact, ...]
+    caveats: tuple[str, ...]
+    missing: tuple[Fact, ...]
+    unlisted: tuple[Fact, ...]
+    set_aside: tuple[Fact, ...]
+    papers: tuple[Paper, ...]
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file to download."""
+
+    link: Link
+    note: str
+    size: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DataPage:
+    """``data.html``."""
+
+    frame: Frame
+    files: tuple[DataFile, ...]
+    licences: tuple[Fact, ...]
+    fields: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class NotFoundPage:
+    """``404.html``: works at any depth, so it carries its own style and links from the host's root, or not at all."""
+
+    title: str
+    atlas: str
+    policy: str
+    style: str
+    home: str | None
+    families: str | None
+    drawn: bool
+
+
+TEMPLATES: dict[str, type] = {
+    "home.html": HomePage,
+    "families.html": FamiliesPage,
+    "family.html": FamilyPage,
+    "missing.html": MissingPage,
+    "concept.html": ConceptPage,
+    "specimen.html": SpecimenPage,
+    "method.html": MethodPage,
+    "data.html": DataPage,
+    "404.html": NotFoundPage,
+}

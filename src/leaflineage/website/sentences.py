@@ -1,0 +1,156 @@
+"""Sentences that pages print from the data: what a family is known by, and the caveats."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from leaflineage.records import Accuracy, AtlasConcept, AtlasFamily, AtlasSpecimen, Index
+from leaflineage.website import links
+from leaflineage.website.context import Site
+from leaflineage.website.words import Words, write_decimal, write_percent, write_signed
+
+N_LEADING = 3  # concepts a family's opening sentence names
+WEIGHTY = 0.02  # share from which a concept that speaks against is named in the opening sentence
+
+
+def open_family(site: Site, page: str, family: AtlasFamily) -> str:
+    """Return the one plain sentence a family's page opens with; names of concepts in it are links."""
+    words = site.words
+    speaking_for = [each for each in family.concepts if each.importance.contribution > 0][:N_LEADING]
+    against = [each for each in family.concepts if each.importance.contribution < 0]
+    weighty = [each for each in against if each.importance.share >= WEIGHTY][:2]
+    name = Markup('<span lang="la">{}</span>').format(family.name)
+    if not speaking_for:
+        spoken = speak(site, page, against[:1])
+        return words("family.sentence_against", family=name, against_concepts=spoken)
+    listed = words.join([link_inside(site, page, each) for each in speaking_for])
+    if not weighty:
+        return words("family.sentence", family=name, for_concepts=listed)
+    return words("family.sentence_both", family=name, for_concepts=listed, against_concepts=speak(site, page, weighty))
+
+
+def speak(site: Site, page: str, concepts: list[AtlasConcept]) -> str:
+    """Return "concept 6 speaks" or "concept 6 and concept 9 speak", linked."""
+    listed = site.words.join([link_inside(site, page, each) for each in concepts])
+    return site.words("family.speak", n=len(concepts), concepts=listed)
+
+
+def link_inside(site: Site, page: str, concept: AtlasConcept) -> str:
+    """Return a concept's name inside a sentence, as a link."""
+    href = site.link(page, links.concept_page(concept.id))
+    return Markup('<a href="{}">{}</a>').format(href, site.name_inside(concept).replace(" ", "\u00a0"))
+
+
+def account_for(words: Words, family: AtlasFamily) -> str:
+    """Return how much of the family's score its shown concepts account for, and how much they leave out."""
+    rest = family.rest.share if family.rest else 1 - sum(each.importance.share for each in family.concepts)
+    n = len(family.concepts)
+    return words(
+        "caveat.account",
+        n=n,
+        count=words.number(n),
+        explained=write_percent(1 - rest, words),
+        rest=write_percent(rest, words),
+    )
+
+
+def caution_accuracy(words: Words, family: AtlasFamily) -> str:
+    """Return the accuracy of a family with its interval, beside that on leaves used in training and chance."""
+    accuracy, training = family.accuracy, family.training_accuracy
+    if accuracy is None or accuracy.top1 is None or accuracy.interval is None:
+        return words("caveat.accuracy_none")
+    places = {
+        "value": write_decimal(accuracy.top1),
+        "low": write_decimal(accuracy.interval[0]),
+        "high": write_decimal(accuracy.interval[1]),
+        "n": accuracy.n_specimens,
+        "chance": write_decimal(accuracy.chance),
+    }
+    if not is_held_out(accuracy):
+        return words("caveat.accuracy_all", **places)
+    if training is not None and training.top1 is not None:
+        return words("caveat.accuracy_both", training=write_decimal(training.top1), **places)
+    return words("caveat.accuracy", **places)
+
+
+def is_held_out(accuracy: Accuracy) -> bool:
+    """Return whether an accuracy counts only leaves not used in training."""
+    return "held" in accuracy.split
+
+
+def caution_composition(words: Words, family: AtlasFamily) -> str:
+    """Return of how many leaves, species and sources a family's concepts were made."""
+    places = {
+        "images": family.n_specimens,
+        "leaves": family.n_groups,
+        "species": words("caveat.species", n=family.n_species),
+    }
+    if not family.source_shares:
+        return words("caveat.composition_unsourced", **places)
+    share = write_percent(max(family.source_shares.values()), words)
+    return words("caveat.composition", share=share, **places)
+
+
+def caution_direction(words: Words, concept: AtlasConcept) -> str:
+    """Return what a concept is not, and who named it."""
+    if concept.name is None:
+        return words("caveat.direction")
+    if concept.name.source == "suggested":
+        return words("caveat.direction_suggested")
+    author = ", ".join(part for part in (concept.name.author or words("concept.someone"), concept.name.date) if part)
+    return words("caveat.direction_expert", author=author)
+
+
+def caution_visualization(words: Words, concept: AtlasConcept) -> str:
+    """Return that the picture is computed, with its score where one is known."""
+    score = concept.visualizations[0].score if concept.visualizations else None
+    if not score or "percentile" not in score or "own_rank" not in score:
+        return words("caveat.visualization")
+    percentile = score["percentile"]
+    number = round(percentile * 100 if percentile <= 1 else percentile)
+    return words("caveat.visualization_scored", percentile=write_ordinal(number), rank=str(int(score["own_rank"])))
+
+
+def write_ordinal(n: int) -> str:
+    """Return "97th"; English only, as figures with a suffix are."""
+    suffix = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{suffix}"
+
+
+def caution_importance(words: Words, concepts: list[AtlasConcept]) -> str:
+    """Return what the interval of an importance holds."""
+    exact = all(each.importance.exact for each in concepts)
+    return words("caveat.exact") if exact else words("caveat.sampled")
+
+
+def caution_heat(words: Words, index: Index, specimens: list[AtlasSpecimen]) -> str:
+    """Return of how many cells a heat map is made, and how far they are enlarged."""
+    rows, columns = index.classifier.map_size
+    pixels = max((max(each.width, each.height) for each in specimens), default=0)
+    return words("caveat.heat", rows=rows, columns=columns, pixels=pixels)
+
+
+def caution_scale(words: Words, specimens: list[AtlasSpecimen]) -> list[str]:
+    """Return that sizes cannot be compared, unless every specimen has a scale."""
+    return [] if specimens and all(each.px_per_mm for each in specimens) else [words("caveat.scale")]
+
+
+def speak_for_others(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> str | None:
+    """Return which other families a concept also speaks for, strongest first, linked."""
+    words = site.words
+    others = sorted(
+        ((slug, logits) for slug, logits in concept.contributions.items() if slug != family.slug),
+        key=lambda pair: (-pair[1], pair[0]),
+    )
+    if not others:
+        return None
+    parts: list[str] = []
+    for slug, logits in others[:4]:
+        link = site.family_link(page, slug)
+        if link and logits > 0:
+            parts.append(
+                Markup('<a href="{}" lang="la">{}</a> ({})').format(link.href, link.text, write_signed(logits))
+            )
+    if not parts:
+        return words("concept.also_none")
+    return words("concept.also", families=Markup(words("list.comma")).join(parts))

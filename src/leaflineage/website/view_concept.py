@@ -1,0 +1,191 @@
+"""A concept's page, at an address that stays: ``families/fagaceae/concept-03.html``."""
+
+from __future__ import annotations
+
+from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen
+from leaflineage.website import links, sentences
+from leaflineage.website.context import Site, number_of
+from leaflineage.website.figures import (
+    make_badges,
+    make_crops,
+    make_histogram,
+    make_overlays,
+    picture_of_concept,
+    sign_of,
+)
+from leaflineage.website.pages import ConceptPage, CropGroup, Fact, Link
+from leaflineage.website.words import write_decimal, write_percent, write_signed
+
+N_CROPS = 10
+N_OTHERS = 10
+GRADES = ("p99", "p90", "p50", "counter")
+
+
+def view_concept(
+    site: Site, family: AtlasFamily, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
+) -> ConceptPage:
+    """Return the page of one concept."""
+    words, page = site.words, links.concept_page(concept.id)
+    label, importance = site.name_concept(concept), concept.importance
+    overlays = make_overlays(site, page, family, concept, specimens, N_CROPS)
+    shown = [specimens[crop.specimen] for crop in concept.crops]
+    crops = make_crops(site, page, family, concept, specimens, N_CROPS)
+    bars, counts = make_histogram(concept.image_importances) if concept.image_importances else ((), [])
+    place = [each.id for each in family.concepts].index(concept.id)
+    return ConceptPage(
+        frame=site.make_frame(
+            page,
+            words("concept.page_title", concept=label, family=family.name),
+            words("concept.description", concept=label, family=family.name),
+        ),
+        crumbs=(
+            Link(words("chrome.families"), site.link(page, links.FAMILIES)),
+            Link(family.name, site.link(page, links.family_page(family.slug))),
+        ),
+        title=label,
+        number=number_of(concept),
+        name_note=_note_name(site, concept),
+        badges=make_badges(site, concept),
+        family=Link(family.name, site.link(page, links.family_page(family.slug))),
+        share=importance.share,
+        against=importance.contribution < 0,
+        sentence=words(
+            f"concept.sentence_{sign_of(importance.contribution)}",
+            family=family.name,
+            logits=write_signed(importance.contribution),
+        ),
+        picture=picture_of_concept(site, page, family, concept),
+        picture_caption=_caption_picture(site, concept),
+        facts=_list_facts(site, family, concept),
+        also=sentences.speak_for_others(site, page, family, concept),
+        crops=crops,
+        crop_heading=words(
+            "concept.crops",
+            n=len(crops),
+            count=words.number(len(crops)).capitalize(),
+            count_again=words.number(len(crops)),
+        ),
+        overlays=overlays,
+        heat_caption=sentences.caution_heat(words, site.index, shown),
+        groups=_grade(site, page, family, concept, specimens),
+        histogram=bars,
+        histogram_mean=importance.total_sobol_index,
+        histogram_note=words(
+            "concept.histogram_note",
+            n=len(concept.image_importances),
+            mean=write_decimal(importance.total_sobol_index),
+        ),
+        histogram_alt=words(
+            "concept.histogram_alt",
+            n=len(concept.image_importances),
+            counts=words("list.comma").join(str(count) for count in counts),
+        ),
+        others=tuple(_list_others(site, page, family, concept)),
+        similar=tuple(
+            (link, each.similarity) for each in concept.similar if (link := site.concept_link(page, each.id))
+        ),
+        caveats=tuple(_list_caveats(site, concept, shown)),
+        data=site.link(page, links.DATA),
+        method=site.link(page, links.METHOD),
+        turn=(
+            _turn(site, page, family, place - 1) if place > 0 else None,
+            _turn(site, page, family, place + 1) if place + 1 < len(family.concepts) else None,
+        ),
+    )
+
+
+def _turn(site: Site, page: str, family: AtlasFamily, place: int) -> Link:
+    concept = family.concepts[place]
+    return Link(site.name_concept(concept), site.link(page, links.concept_page(concept.id)))
+
+
+def _note_name(site: Site, concept: AtlasConcept) -> str:
+    words, name = site.words, concept.name
+    if name is None:
+        return words("concept.unnamed")
+    if name.source == "suggested":
+        return words("concept.suggested")
+    author = name.author or words("concept.someone")
+    if name.date:
+        return words("concept.expert", author=author, date=name.date)
+    return words("concept.expert_undated", author=author)
+
+
+def _caption_picture(site: Site, concept: AtlasConcept) -> str:
+    words = site.words
+    if not concept.visualizations:
+        return words("figure.no_picture")
+    first = concept.visualizations[0]
+    if first.steps is None:
+        opening = words("concept.visualization_caption", seed=str(first.seed))
+    else:
+        opening = words("concept.visualization_steps", steps=first.steps, seed=str(first.seed))
+    return f"{opening} {sentences.caution_visualization(words, concept)}"
+
+
+def _list_facts(site: Site, family: AtlasFamily, concept: AtlasConcept) -> tuple[Fact, ...]:
+    words, importance = site.words, concept.importance
+    facts = [
+        Fact(words("concept.rank"), words("concept.rank_text", rank=concept.rank, n=len(family.concepts))),
+        Fact(
+            words("concept.index"),
+            words(
+                "concept.index_text",
+                value=write_decimal(importance.total_sobol_index),
+                low=write_decimal(importance.interval[0]),
+                high=write_decimal(importance.interval[1]),
+            ),
+        ),
+        Fact(
+            words("concept.contribution"),
+            words("concept.contribution_text", value=write_signed(importance.contribution)),
+        ),
+        Fact(
+            words("concept.prevalence"),
+            words("concept.prevalence_text", value=write_percent(concept.prevalence, words)),
+        ),
+        Fact(
+            words("concept.reliability"),
+            words("concept.reliability_none")
+            if concept.reliability is None
+            else words("concept.reliability_text", value=write_percent(concept.reliability, words)),
+        ),
+    ]
+    if concept.stability:
+        text = words("caveat.stability", found=concept.stability.found_in, n=concept.stability.n_refits)
+        facts.append(Fact(words("concept.stability"), text))
+    if concept.source_auc:
+        told = [f"{source} {write_decimal(auc)}" for source, auc in sorted(concept.source_auc.items())]
+        facts.append(Fact(words("concept.sources"), words.join(told)))
+    return tuple(facts)
+
+
+def _grade(
+    site: Site, page: str, family: AtlasFamily, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
+) -> tuple[CropGroup, ...]:
+    groups = []
+    for kind in GRADES:
+        crops = make_crops(site, page, family, concept, specimens, 4, kind)
+        if crops:
+            groups.append(
+                CropGroup(site.words(f"concept.grade_{kind}"), site.words(f"concept.grade_{kind}_note"), crops)
+            )
+    return tuple(groups)
+
+
+def _list_others(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> list[tuple[Link, float]]:
+    others = sorted(concept.contributions.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [
+        (link, logits) for slug, logits in others if slug != family.slug and (link := site.family_link(page, slug))
+    ][:N_OTHERS]
+
+
+def _list_caveats(site: Site, concept: AtlasConcept, shown: list[AtlasSpecimen]) -> list[str]:
+    words = site.words
+    return [
+        sentences.caution_direction(words, concept),
+        sentences.caution_importance(words, [concept]),
+        words("caveat.sign"),
+        words("caveat.absence"),
+        *sentences.caution_scale(words, shown),
+    ]

@@ -1,0 +1,215 @@
+"""The list of all families, a family's page, and the page of a family without concepts."""
+
+from __future__ import annotations
+
+from leaflineage.records import AtlasFamily, AtlasSpecimen
+from leaflineage.website import links, sentences
+from leaflineage.website.context import Site, identify, is_built, species_of
+from leaflineage.website.figures import (
+    leaf_word,
+    make_badges,
+    make_card,
+    make_importance_bars,
+    make_picture,
+    make_rows,
+    picture_of_concept,
+)
+from leaflineage.website.pages import Fact, FamiliesPage, FamilyLine, FamilyPage, Link, MissingPage, Picture
+from leaflineage.website.words import write_decimal, write_percent
+
+N_PLATE = 3  # specimens on the sheet of a family's page
+
+
+def view_families(site: Site) -> FamiliesPage:
+    """Return the page of all families, those without concepts included, grouped by order where orders are known."""
+    words, page = site.words, links.FAMILIES
+    has_orders = any(family.order for family in site.index.families)
+    families = sorted(
+        site.index.families, key=lambda each: ((each.order or "\uffff") if has_orders else "", each.name, each.slug)
+    )
+    lines, last_order = [], object()
+    for family in families:
+        lines.append(_view_line(site, page, family, has_orders and family.order != last_order))
+        last_order = family.order
+    n_built = sum(is_built(family) for family in families)
+    return FamiliesPage(
+        frame=site.make_frame(page, words("families.title"), words("families.description")),
+        lines=tuple(lines),
+        n_built=n_built,
+        n_missing=len(families) - n_built,
+        has_orders=has_orders,
+        unlisted=list_unlisted(site),
+    )
+
+
+def list_unlisted(site: Site) -> tuple[Fact, ...]:
+    """Return the families of the catalogue that no output of the classifier stands for."""
+    return tuple(Fact(str(each.get("name", "")), str(each.get("reason", ""))) for each in site.index.unlisted_families)
+
+
+def _view_line(site: Site, page: str, family: AtlasFamily, first_of_order: bool) -> FamilyLine:
+    first = family.concepts[0] if is_built(family) else None
+    terms = [family.name, *family.aliases, family.common_name or "", family.order or "", *family.species]
+    terms += [concept.name.text for concept in family.concepts if concept.name]
+    return FamilyLine(
+        name=family.name,
+        href=site.link(page, links.family_page(family.slug)),
+        common_name=family.common_name,
+        order=family.order,
+        first_of_order=first_of_order,
+        missing=None if first else reason_of(site, family),
+        picture=picture_of_concept(site, page, family, first) if first else None,
+        concept=site.name_concept(first) if first else "",
+        concept_href=site.link(page, links.concept_page(first.id)) if first else "",
+        concept_share=first.importance.share if first else 0.0,
+        n_specimens=family.n_specimens,
+        accuracy=family.accuracy.top1 if family.accuracy else None,
+        explained=explained_of(family),
+        badges=tuple(badge for badge in make_badges(site, first) if badge.warns) if first else (),
+        terms=" ".join(term for term in terms if term).lower(),
+    )
+
+
+def reason_of(site: Site, family: AtlasFamily) -> str:
+    """Return why a family has no concepts."""
+    return family.missing or site.words("families.no_concept")
+
+
+def explained_of(family: AtlasFamily) -> float | None:
+    """Return the share of the logit's variance under masking that the fitted concepts take."""
+    if family.explained_share is not None:
+        return family.explained_share
+    return 1 - family.rest.residual_share if family.rest else None
+
+
+def view_family(
+    site: Site, family: AtlasFamily, specimens: dict[str, AtlasSpecimen], turn: tuple[str | None, str | None]
+) -> FamilyPage:
+    """Return the page of one family."""
+    words, page = site.words, links.family_page(family.slug)
+    count = words.number(len(family.concepts))
+    rows, zero = make_rows(site, page, family)
+    caveats = [
+        sentences.caution_accuracy(words, family),
+        sentences.caution_composition(words, family),
+        sentences.caution_heat(words, site.index, list(specimens.values())),
+        *sentences.caution_scale(words, list(specimens.values())),
+        words("caveat.absence"),
+    ]
+    return FamilyPage(
+        frame=site.make_frame(page, family.name, words("family.description", count=count, family=family.name)),
+        crumbs=(Link(words("chrome.families"), site.link(page, links.FAMILIES)),),
+        name=family.name,
+        common_name=family.common_name,
+        sentence=sentences.open_family(site, page, family),
+        account=sentences.account_for(words, family),
+        count=count,
+        n_concepts=len(family.concepts),
+        plate=choose_plate(site, page, family, specimens),
+        label=make_label(site, page, family),
+        bars=make_importance_bars(site, family),
+        cards=tuple(make_card(site, page, family, concept, specimens) for concept in family.concepts),
+        rows=rows,
+        zero=zero,
+        exact=all(concept.importance.exact for concept in family.concepts),
+        neighbours=tuple(_view_neighbours(site, page, family)),
+        confused=tuple((link, each.n) for each in family.confused_with if (link := site.family_link(page, each.slug))),
+        caveats=tuple(caveats),
+        method=site.link(page, links.METHOD),
+        turn=(
+            site.family_link(page, turn[0]) if turn[0] else None,
+            site.family_link(page, turn[1]) if turn[1] else None,
+        ),
+    )
+
+
+def choose_plate(
+    site: Site, page: str, family: AtlasFamily, specimens: dict[str, AtlasSpecimen]
+) -> tuple[tuple[Picture, str | None], ...]:
+    """Return up to three specimens: the representative first, then others of species not yet shown."""
+    wanted = [family.representative] if family.representative in specimens else []
+    wanted += [crop.specimen for concept in family.concepts for crop in concept.crops[:2] if crop.kind == "top"]
+    names = [name for name in dict.fromkeys(wanted) if name and name in specimens and not specimens[name].withheld]
+    chosen: list[str] = []
+    for fresh_only in (True, False):
+        for name in names:
+            seen = {species_of(specimens[each]) for each in chosen}
+            is_fresh = name not in chosen and (not fresh_only or species_of(specimens[name]) not in seen)
+            if is_fresh and len(chosen) < N_PLATE:
+                chosen.append(name)
+    pictures = []
+    for n, name in enumerate(chosen, 1):
+        each = specimens[name]
+        alt = site.words(
+            "alt.plate", leaf=leaf_word(site), specimen=identify(each, site.words), n=n, family=family.name
+        )
+        pictures.append((make_picture(page, each.image, each.width, each.height, alt), species_of(each)))
+    return tuple(pictures)
+
+
+def make_label(site: Site, page: str, family: AtlasFamily) -> tuple[Fact, ...]:
+    """Return the determination label: the facts of a family in a few lines."""
+    words = site.words
+    facts = []
+    if family.order:
+        facts.append(Fact(words("family.order"), family.order))
+    if family.clade:
+        facts.append(Fact(words("family.clade"), family.clade))
+    facts.append(
+        Fact(words("family.images"), words("family.images_text", n=family.n_specimens, groups=family.n_groups))
+    )
+    facts.append(Fact(words("family.species"), words("caveat.species", n=family.n_species)))
+    accuracy = family.accuracy
+    if accuracy and accuracy.top1 is not None and accuracy.interval:
+        text = words(
+            "family.accuracy_text",
+            value=write_decimal(accuracy.top1),
+            low=write_decimal(accuracy.interval[0]),
+            high=write_decimal(accuracy.interval[1]),
+            n=accuracy.n_specimens,
+        )
+        facts.append(Fact(words("family.accuracy"), text))
+    explained = explained_of(family)
+    if explained is not None and family.rest:
+        key = "family.explained_fitted" if family.rest.concepts else "family.explained_text"
+        facts.append(Fact(words("family.explained"), words(key, value=write_percent(explained, words))))
+    taken = [link for each in family.confused_with[:2] if (link := site.family_link(page, each.slug))]
+    if taken:
+        facts.append(Fact(words("family.taken_for"), "", tuple(taken)))
+    facts.append(Fact(words("family.det"), site.index.classifier.name))
+    return tuple(facts)
+
+
+def _view_neighbours(site: Site, page: str, family: AtlasFamily) -> list[tuple[Link, float, Picture | None]]:
+    near = []
+    for neighbour in family.neighbours[:5]:
+        other, link = site.families.get(neighbour.slug), site.family_link(page, neighbour.slug)
+        if other is None or link is None:
+            continue
+        picture = None
+        if is_built(other) and other.concepts[0].visualizations:
+            first = other.concepts[0].visualizations[0]
+            alt = site.words("alt.near", family=other.name)
+            picture = make_picture(page, first.image, first.width, first.height, alt)
+        near.append((link, neighbour.similarity, picture))
+    return near
+
+
+def view_missing(site: Site, family: AtlasFamily) -> MissingPage:
+    """Return the page of a family that the classifier names and the atlas cannot show."""
+    words, page = site.words, links.family_page(family.slug)
+    reason = reason_of(site, family)
+    return MissingPage(
+        frame=site.make_frame(page, family.name, words("missing.description", family=family.name, reason=reason)),
+        crumbs=(Link(words("chrome.families"), site.link(page, links.FAMILIES)),),
+        name=family.name,
+        common_name=family.common_name,
+        reason=reason,
+        label=make_label(site, page, family),
+        caveats=(sentences.caution_accuracy(words, family),),
+    )
+
+
+def list_genera(family: AtlasFamily) -> list[str]:
+    """Return the genera of a family's species, sorted."""
+    return sorted({species.split(" ")[0] for species in family.species if species.strip()})

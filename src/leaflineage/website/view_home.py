@@ -1,0 +1,164 @@
+"""The first page: what this is, one living example, four concepts, how to read them, citation and licences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen
+from leaflineage.website import links
+from leaflineage.website.context import Site, identify, is_built
+from leaflineage.website.figures import leaf_word, make_card, make_overlay, make_picture, place_bar, sign_of
+from leaflineage.website.pages import Card, HomePage, Link, Overlay, Row, Start
+from leaflineage.website.papers import PAPERS
+from leaflineage.website.view_families import explained_of
+from leaflineage.website.words import write_percent
+
+N_SAMPLES = 4
+N_READING = 5  # crops and heat maps in "How to read a concept"
+
+ReadFamily = Callable[[str], tuple[AtlasFamily, dict[str, AtlasSpecimen]]]
+
+
+def view_home(site: Site, read_family: ReadFamily) -> HomePage:
+    """Return the first page; ``read_family`` opens the records of the few families it shows."""
+    words, page, classifier = site.words, links.HOME, site.index.classifier
+    built = [family for family in site.index.families if is_built(family)]
+    n = len(built)
+    featured_family = choose_featured(built)
+    featured: Card | None = None
+    plate: Overlay | None = None
+    bars: tuple[Row, ...] = ()
+    others: tuple[Card, ...] = ()
+    if featured_family is not None:
+        family, specimens = read_family(featured_family.slug)
+        concept = choose_concept(family)
+        featured = make_card(site, page, family, concept, specimens, n_crops=N_READING, n_overlays=N_READING)
+        featured = _retell(site, featured, "alt.reading_visualization")
+        plate = _make_plate(site, page, family, concept, specimens)
+        bars = _compare_signs(site, page, family)
+        others = tuple(
+            _retell(site, make_card(site, page, family, each, None), "alt.opening_visualization")
+            for each in family.concepts[:3]
+        )
+    samples = spread([each for each in built if each is not featured_family] or built, N_SAMPLES)
+    return HomePage(
+        frame=site.make_frame(page, site.index.title, words("home.description", n=n)),
+        sentences=(
+            words("home.what", classifier=classifier.name, rank=site.index.rank, n=classifier.n_families),
+            words("home.does", rank=site.index.rank),
+            words("home.finds"),
+        ),
+        n_families=len(site.index.families),
+        families=site.link(page, links.FAMILIES),
+        method=site.link(page, links.METHOD),
+        featured=featured,
+        featured_family=Link(featured_family.name, site.link(page, links.family_page(featured_family.slug)))
+        if featured_family
+        else None,
+        featured_others=others,
+        plate=plate,
+        plate_bars=bars,
+        map_size=classifier.map_size,
+        samples=tuple(make_card(site, page, each, choose_concept(each), None) for each in samples),
+        starts=tuple(_make_start(site, page, each, read_family) for each in spread(built, N_SAMPLES)),
+        papers=PAPERS,
+        all_bibtex="\n\n".join(paper.bibtex for paper in PAPERS),
+        licences=site.list_licences(),
+    )
+
+
+def choose_featured(families: list[AtlasFamily]) -> AtlasFamily | None:
+    """Return the family that explains the atlas best: most of its score explained, then the better classified."""
+
+    def merit(family: AtlasFamily) -> tuple[float, float]:
+        accuracy = family.accuracy.top1 if family.accuracy and family.accuracy.top1 is not None else 0.0
+        return (round(accuracy, 1), explained_of(family) or 0.0)
+
+    return max(families, key=merit, default=None)
+
+
+def choose_concept(family: AtlasFamily) -> AtlasConcept:
+    """Return the first concept that speaks for its family and carries no warning, or simply the first."""
+    good = [each for each in family.concepts if each.importance.contribution > 0 and not each.flags]
+    pictured = [each for each in good if each.visualizations]
+    return (pictured or good or family.concepts)[0]
+
+
+def spread(families: list[AtlasFamily], n: int) -> list[AtlasFamily]:
+    """Return up to n families at even distances through the list."""
+    if len(families) <= n:
+        return families
+    return [families[round(i * (len(families) - 1) / (n - 1))] for i in range(n)]
+
+
+def _retell(site: Site, card: Card, key: str) -> Card:
+    """Return the card with another text for its picture, where the page shows that picture more than once."""
+    if card.picture is None:
+        return card
+    alt = site.words(key, concept=card.label, family=card.family, rank=card.rank)
+    return replace(card, picture=replace(card.picture, alt=alt))
+
+
+def _make_plate(
+    site: Site, page: str, family: AtlasFamily, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
+) -> Overlay | None:
+    crops = [crop for crop in concept.crops if crop.kind == "top"]
+    if not crops:
+        return None
+    specimen = specimens[crops[0].specimen]
+    label = site.name_concept(concept)
+    return make_overlay(
+        site,
+        page,
+        crops[0],
+        specimen,
+        specimen_alt=site.words(
+            "alt.opening",
+            leaf=leaf_word(site),
+            specimen=identify(specimen, site.words),
+            concept=label,
+            family=family.name,
+        ),
+        heat_alt=site.words("alt.opening_heat", concept=label, family=family.name),
+    )
+
+
+def _compare_signs(site: Site, page: str, family: AtlasFamily) -> tuple[Row, ...]:
+    ordered = sorted(family.concepts, key=lambda each: (-each.importance.contribution, each.id))
+    chosen = [ordered[0], ordered[-1]] if len(ordered) > 1 else ordered
+    extent = max(abs(each.importance.contribution) for each in chosen) * 1.1 or 1.0
+    return tuple(
+        Row(
+            label=site.name_concept(each),
+            href=site.link(page, links.concept_page(each.id)),
+            sign=site.words(f"sign.{sign_of(each.importance.contribution)}_short"),
+            bar=place_bar(each.importance.contribution, (-extent, extent)),
+            logits=each.importance.contribution,
+            share=each.importance.share,
+            index=None,
+            interval=None,
+            whisker=None,
+        )
+        for each in chosen
+    )
+
+
+def _make_start(site: Site, page: str, family: AtlasFamily, read_family: ReadFamily) -> Start:
+    words = site.words
+    record, specimens = read_family(family.slug)
+    crops = [crop.specimen for concept in record.concepts for crop in concept.crops]
+    chosen = specimens.get(family.representative or record.representative or "") or next(
+        (specimens[name] for name in crops if name in specimens), None
+    )
+    picture = None
+    if chosen is not None and not chosen.withheld:
+        alt = words("alt.start", leaf=leaf_word(site), specimen=identify(chosen, words), family=family.name)
+        picture = make_picture(page, chosen.image, chosen.width, chosen.height, alt)
+    explained = explained_of(family)
+    note = words(
+        "home.start_note",
+        n=len(family.concepts),
+        explained=write_percent(explained, words) if explained is not None else "–",
+    )
+    return Start(family.name, family.common_name or note, site.link(page, links.family_page(family.slug)), picture)

@@ -1,0 +1,238 @@
+"""The pages about the atlas: how it was made, its files, and the page for an address that is none."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from markupsafe import Markup
+
+from leaflineage.records import Accuracy
+from leaflineage.website import links, sentences
+from leaflineage.website.context import Site, base_path_of, is_built
+from leaflineage.website.pages import DataFile, DataPage, Fact, Group, Link, MethodPage, NotFoundPage
+from leaflineage.website.papers import PAPERS
+from leaflineage.website.view_families import explained_of, list_unlisted, reason_of
+from leaflineage.website.words import write_bytes, write_decimal, write_integer, write_percent
+
+
+def view_method(site: Site) -> MethodPage:
+    """Return the method page, written from the run's own settings and figures."""
+    words, page, index = site.words, links.METHOD, site.index
+    classifier, run = index.classifier, index.run
+    built = [family for family in index.families if is_built(family)]
+    missing = [family for family in index.families if not is_built(family)]
+    return MethodPage(
+        frame=site.make_frame(page, words("method.title"), words("method.description")),
+        sentences=(
+            words("method.sentence_what", classifier=classifier.name, layer=classifier.layer),
+            words("method.sentence_fit"),
+            words(
+                "method.sentence_count",
+                n_specimens=index.n_specimens,
+                n_families=len(built),
+                seed=str(run.seed),
+            ),
+        ),
+        steps=_list_steps(site),
+        classifier=_describe_classifier(site),
+        figures=_list_figures(site),
+        settings=_group_settings(run.settings),
+        versions=tuple(Fact(name, version) for name, version in sorted(run.versions.items())),
+        caveats=tuple(_list_caveats(site, len(missing))),
+        missing=tuple(
+            Fact(
+                family.name,
+                reason_of(site, family),
+            )
+            for family in missing
+        ),
+        unlisted=list_unlisted(site),
+        set_aside=tuple(Fact(reason, write_integer(n)) for reason, n in sorted(index.set_aside_reasons.items())),
+        papers=PAPERS,
+    )
+
+
+def _list_steps(site: Site) -> tuple[Fact, ...]:
+    words, classifier = site.words, site.index.classifier
+    rows, columns = classifier.map_size
+    return (
+        Fact(words("method.features"), words("method.features_text", rows=rows, columns=columns)),
+        Fact(words("method.factorize"), words("method.factorize_text", fit_on=site.index.run.fit_on)),
+        Fact(
+            words("method.rank"),
+            words("method.rank_exact") if classifier.affine_head else words("method.rank_sampled"),
+        ),
+        Fact(words("method.share"), words("method.share_text")),
+        Fact(words("method.sign"), words("method.sign_text")),
+        Fact(words("method.crops"), words("method.crops_text")),
+        Fact(words("method.visualize"), words("method.visualize_text")),
+    )
+
+
+def _describe_classifier(site: Site) -> tuple[Fact, ...]:
+    words, classifier = site.words, site.index.classifier
+    facts = [
+        Fact(words("method.name"), classifier.name),
+        Fact(words("method.architecture"), classifier.architecture),
+        Fact(words("method.layer"), classifier.layer),
+        Fact(
+            words("method.head"),
+            words("method.head_affine") if classifier.affine_head else words("method.head_other"),
+        ),
+        Fact(
+            words("method.pooling"),
+            words("method.pools_first") if classifier.pools_first else words("method.pools_later"),
+        ),
+        Fact(
+            words("method.input"),
+            words("method.input_text", height=classifier.input_size[0], width=classifier.input_size[1]),
+        ),
+        Fact(
+            words("method.map"),
+            words("method.map_text", rows=classifier.map_size[0], columns=classifier.map_size[1]),
+        ),
+        Fact(
+            words("method.outputs"),
+            words(
+                "method.outputs_text",
+                n=classifier.n_outputs,
+                named=classifier.n_outputs - len(classifier.unnamed_outputs),
+            ),
+        ),
+    ]
+    if classifier.accuracy and classifier.accuracy.top1 is not None:
+        facts.append(Fact(words("method.accuracy"), _write_accuracy(site, classifier.accuracy)))
+        if classifier.accuracy.top5 is not None:
+            facts.append(Fact(words("method.top5"), write_decimal(classifier.accuracy.top5)))
+    facts += [Fact(words("method.notes"), note) for note in classifier.notes]
+    facts.append(Fact(words("method.weights"), classifier.sha256))
+    return tuple(facts)
+
+
+def _write_accuracy(site: Site, accuracy: Accuracy) -> str:
+    words = site.words
+    split = words("method.split_held_out") if sentences.is_held_out(accuracy) else words("method.split_all")
+    places: dict[str, Any] = {
+        "value": write_decimal(accuracy.top1 or 0.0),
+        "n": accuracy.n_specimens,
+        "split": split,
+        "chance": write_decimal(accuracy.chance),
+    }
+    if accuracy.interval is None:
+        return words("method.accuracy_plain", **places)
+    low, high = (write_decimal(end) for end in accuracy.interval)
+    return words("method.accuracy_split", low=low, high=high, **places)
+
+
+def _list_figures(site: Site) -> tuple[Fact, ...]:
+    words, index = site.words, site.index
+    built = [family for family in index.families if is_built(family)]
+    explained = sorted(value for family in built if (value := explained_of(family)) is not None)
+    facts = [
+        Fact(words("method.specimens"), write_integer(index.n_specimens)),
+        Fact(words("method.set_aside_n"), write_integer(index.n_set_aside)),
+        Fact(words("method.families"), write_integer(len(built))),
+        Fact(words("method.n_concepts"), write_integer(sum(len(family.concepts) for family in built))),
+    ]
+    if explained:
+        middle = explained[len(explained) // 2]
+        facts.append(Fact(words("method.explained"), write_percent(middle, words)))
+    facts.append(Fact(words("method.seed"), str(index.run.seed)))
+    if index.version:
+        facts.append(Fact(words("method.version"), index.version))
+    if index.date:
+        facts.append(Fact(words("method.date"), index.date))
+    if index.generator:
+        made_by = " ".join(str(value) for _, value in sorted(index.generator.items()))
+        facts.append(Fact(words("method.generator"), made_by))
+    facts.append(Fact(words("method.fingerprint"), index.run.config_fingerprint))
+    return tuple(facts)
+
+
+def _list_caveats(site: Site, n_missing: int) -> list[str]:
+    words, index = site.words, site.index
+    n_min = find_setting(index.run.settings, "min_specimens")
+    caveats = [
+        words("caveat.direction"),
+        words("caveat.exact") if index.classifier.affine_head else words("caveat.sampled"),
+        words("caveat.sign"),
+        words("caveat.visualization"),
+        words("caveat.absence"),
+        words("caveat.score", n=index.classifier.n_outputs),
+        words("caveat.wrong_by_design", n=n_min) if n_min else words("caveat.wrong_by_design_plain"),
+    ]
+    if any(family.order for family in index.families):
+        caveats.append(words("caveat.apg"))
+    if index.classifier.unnamed_outputs:
+        caveats.append(words("caveat.unnamed", n=len(index.classifier.unnamed_outputs)))
+    if n_missing:
+        caveats.append(words("caveat.missing", n=n_missing))
+    return caveats
+
+
+def find_setting(settings: dict[str, Any], name: str) -> Any:
+    """Return the value of a setting, wherever its section is, or None."""
+    for section in settings.values():
+        if isinstance(section, dict) and name in section:
+            return section[name]
+    return settings.get(name)
+
+
+def _group_settings(settings: dict[str, Any]) -> tuple[Group, ...]:
+    loose = {name: value for name, value in settings.items() if not isinstance(value, dict)}
+    sections = {name: value for name, value in settings.items() if isinstance(value, dict) and value}
+    groups = [("", loose)] if loose else []
+    groups += sorted(sections.items())
+    return tuple(
+        Group(heading, tuple(Fact(name, write_setting(value)) for name, value in sorted(section.items())))
+        for heading, section in groups
+    )
+
+
+def write_setting(value: Any) -> str:
+    """Return a setting's value as a reader of TOML would write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "–"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(write_setting(each) for each in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {write_setting(each)}" for name, each in sorted(value.items())) + "}"
+    return str(value)
+
+
+def view_data(site: Site, files: list[tuple[str, str, int, str]]) -> DataPage:
+    """Return the page of files to download.
+
+    Parameters
+    ----------
+    files : list of (address, key of its note, size in bytes, sha256)
+    """
+    words, page = site.words, links.DATA
+    return DataPage(
+        frame=site.make_frame(page, words("data.title"), words("data.description")),
+        files=tuple(
+            DataFile(Link(address.rpartition("/")[2], site.link(page, address)), words(key), write_bytes(size), digest)
+            for address, key, size, digest in files
+        ),
+        licences=site.list_licences(),
+        fields=tuple(Fact(name, text) for name, text in words.table("data.field").items()),
+    )
+
+
+def view_not_found(site: Site, style: str) -> NotFoundPage:
+    """Return the page for an address that is none; it links only where the site's public address is known."""
+    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+    root = base_path_of(site.base_url) if site.base_url else None
+    return NotFoundPage(
+        title=site.words("not_found.title", atlas=site.index.title),
+        atlas=site.index.title,
+        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        style=Markup(style),
+        home=f"{root}{links.HOME}" if root else None,
+        families=f"{root}{links.FAMILIES}" if root else None,
+        drawn=site.index.drawn,
+    )

@@ -1,0 +1,139 @@
+"""The words of the site: one catalogue, so that a translation is a file.
+
+Templates, scripts and alt texts take every word from ``locale/<language>.toml``. A key is a dotted path; an entry is a
+sentence with named places (``{family}``) or a table with ``one`` and ``other``, chosen by the place ``n``.
+Numbers are written here too: integers of per cent behind a narrow no-break space, a true minus, two decimals.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from leaflineage.errors import SiteError
+
+NARROW_SPACE = "\u202f"
+MINUS = "\u2212"
+
+
+class Words:
+    """The catalogue of one language.
+
+    Parameters
+    ----------
+    entries : dict
+        The parsed file: nested tables of sentences.
+    source : str
+        Name of the file, for errors.
+    """
+
+    def __init__(self, entries: dict[str, Any], source: str) -> None:
+        self.entries = entries
+        self.source = source
+
+    @classmethod
+    def load(cls, path: Path) -> Words:
+        """Read a catalogue from a TOML file."""
+        return cls(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
+
+    def __call__(self, key: str, /, **places: Any) -> str:
+        """Return the sentence at ``key`` with its places filled; markup in a place makes the result markup."""
+        entry = self._find(key)
+        if isinstance(entry, dict) and "other" in entry:
+            entry = entry["one"] if places.get("n") == 1 and "one" in entry else entry["other"]
+        if not isinstance(entry, str):
+            raise SiteError(f"{self.source}: {key!r} names a table where a sentence is wanted. Name one of its keys.")
+        filled = {name: write_integer(value) if type(value) is int else value for name, value in places.items()}
+        try:
+            if any(isinstance(value, Markup) for value in places.values()):
+                return Markup(escape(entry)).format(**filled)
+            return entry.format(**filled)
+        except KeyError as gap:
+            raise SiteError(
+                f"{self.source}: the sentence {key!r} has a place {gap} that the page does not fill. "
+                "Take the place out of the sentence, or pass it."
+            ) from gap
+
+    def table(self, key: str) -> dict[str, str]:
+        """Return the sentences of one table, for scripts."""
+        entry = self._find(key)
+        if not isinstance(entry, dict):
+            raise SiteError(f"{self.source}: {key!r} is a sentence where a table is wanted. Make it a table.")
+        return {name: str(text) for name, text in sorted(entry.items())}
+
+    def get(self, key: str, otherwise: str) -> str:
+        """Return the sentence at ``key``, or ``otherwise`` where there is none."""
+        try:
+            return self(key)
+        except SiteError:
+            return otherwise
+
+    def number(self, n: int) -> str:
+        """Return a count in words up to twelve, in figures above."""
+        return self.get(f"number.{n}", write_integer(n))
+
+    def join(self, parts: list[str]) -> str:
+        """Return "a", "a and b" or "a, b and c"; markup if a part is."""
+        if len(parts) < 2:
+            return parts[0] if parts else ""
+        empty: str = Markup("") if any(isinstance(part, Markup) for part in parts) else ""
+        return empty + escape_join(self("list.comma"), parts[:-1]) + self("list.and") + parts[-1]
+
+    def _find(self, key: str) -> Any:
+        entry: Any = self.entries
+        for step in key.split("."):
+            if not isinstance(entry, dict) or step not in entry:
+                raise SiteError(f"{self.source}: the sentence {key!r} is wanted and missing. Add it to the catalogue.")
+            entry = entry[step]
+        return entry
+
+
+def escape_join(separator: str, parts: list[str]) -> str:
+    """Join parts, escaping the plain ones where any is markup."""
+    if any(isinstance(part, Markup) for part in parts):
+        return Markup(escape(separator)).join(parts)
+    return separator.join(parts)
+
+
+def write_integer(n: int) -> str:
+    """Return an integer with commas between thousands and a true minus."""
+    return f"{n:,}".replace("-", MINUS)
+
+
+def write_decimal(value: float, digits: int = 2) -> str:
+    """Return a number with a fixed count of decimals and a true minus."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", MINUS)
+
+
+def write_signed(value: float, digits: int = 2) -> str:
+    """Return a number with its sign always shown, zero aside."""
+    text = write_decimal(value, digits)
+    return text if text.startswith(MINUS) or float(text) == 0 else f"+{text}"
+
+
+def write_bytes(n: int) -> str:
+    """Return a size in kB or MB."""
+    if n >= 1_000_000:
+        return f"{n / 1e6:.1f}\u00a0MB"
+    return f"{max(1, round(n / 1e3))}\u00a0kB"
+
+
+def write_length(fraction: float) -> str:
+    """Return a fraction as a length in per cent for SVG: at most three decimals, never below zero."""
+    text = f"{max(0.0, fraction) * 100:.3f}".rstrip("0").rstrip(".")
+    return f"{text}%"
+
+
+def write_percent(fraction: float, words: Words) -> str:
+    """Return a share in whole per cent; what rounds to 0 or 100 without being it is said in words."""
+    if 0 < fraction < 0.01:
+        return words("percent.under_one")
+    if 0.99 < fraction < 1 and round(fraction * 100) == 100:
+        return words("percent.over_99")
+    return words("percent.plain", value=f"{round(fraction * 100)}".replace("-", MINUS))

@@ -1,0 +1,337 @@
+"""A made-up run folder: every record the site reads, with small real pictures, and one hostile family."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from leaflineage.records import (
+    SCHEMAS,
+    Accuracy,
+    AtlasClassifier,
+    AtlasConcept,
+    AtlasFamily,
+    AtlasRecord,
+    AtlasRun,
+    AtlasSpecimen,
+    ConceptName,
+    Confusion,
+    Crop,
+    FamilyRecord,
+    Importance,
+    Index,
+    Licences,
+    Neighbour,
+    Prediction,
+    Rest,
+    SimilarConcept,
+    SpecimenNeighbour,
+    Stability,
+    Visualization,
+    make_slugs,
+)
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+NAMES = ["Betulaceae", HOSTILE, "Fagaceae", "Lauraceae", "Salicaceae", "Ulmaceae", "Vitaceae", "Rosaceae"]
+GENERA = {
+    "Betulaceae": ["Betula pendula", "Carpinus betulus", "Ostrya virginiana"],
+    "Fagaceae": ["Quercus robur", "Fagus sylvatica"],
+    "Lauraceae": ["Laurus nobilis", "Cinnamomum camphora"],
+    "Salicaceae": ["Salix alba", "Populus nigra"],
+    "Ulmaceae": ["Ulmus minor", "Zelkova serrata"],
+    "Vitaceae": ["Vitis vinifera"],
+    "Rosaceae": ["Prunus avium", "Malus domestica"],
+}
+Draw = Callable[[str, int], Image.Image]
+
+
+def draw_leaf(family: str, number: int) -> Image.Image:
+    """Draw a leaf-like blade; sizes differ so that some pictures stand and some lie."""
+    dice = random.Random(f"{family} {number}")
+    width, height = (60, 84) if number % 3 else (84, 60)
+    picture = Image.new("RGB", (width, height), (250, 248, 244))
+    pen = ImageDraw.Draw(picture)
+    green = (40 + dice.randrange(40), 90 + dice.randrange(50), 40)
+    box = (10, 10, width - 10, height - 18)
+    pen.ellipse(box, fill=green)
+    middle = width // 2
+    pen.line((middle, 10, middle, height - 4), fill=(200, 210, 150), width=2)
+    for y in range(18, height - 20, 8):
+        pen.line((middle, y + 6, 16, y), fill=(150, 170, 110))
+        pen.line((middle, y + 6, width - 16, y), fill=(150, 170, 110))
+    return picture
+
+
+def draw_heat(rows: int, columns: int, x: float, y: float) -> Image.Image:
+    """Draw a heat map as the pipeline stores it: grey, alpha = 1 - heat."""
+    picture = Image.new("LA", (columns, rows))
+    for row in range(rows):
+        for column in range(columns):
+            far = math.hypot((column + 0.5) / columns - x, (row + 0.5) / rows - y)
+            heat = math.exp(-((far / 0.24) ** 2))
+            picture.putpixel((column, row), (250, round(255 * (1 - heat))))
+    return picture
+
+
+def draw_visualization(source: Image.Image, side: int) -> Image.Image:
+    """Draw a stand-in for a feature visualization: a crop that fades into nothing."""
+    picture = source.convert("RGB").resize((side, side))
+    alpha = Image.new("L", (side, side))
+    for y in range(side):
+        for x in range(side):
+            far = math.hypot(x / side - 0.5, y / side - 0.5)
+            alpha.putpixel((x, y), round(255 * math.exp(-((far / 0.26) ** 4))))
+    picture.putalpha(alpha)
+    return picture
+
+
+def save(picture: Image.Image, path: Path, **options: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, "WEBP", **options)
+
+
+def write(path: Path, record: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(record.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+
+
+def make_run(
+    folder: Path,
+    *,
+    n_families: int = 3,
+    n_concepts: int = 3,
+    n_crops: int = 3,
+    drawn: bool = False,
+    named: bool = False,
+    draw: Draw = draw_leaf,
+    names: list[str] | None = None,
+    side: int = 48,
+    orders: bool = False,
+) -> Path:
+    """Write a run of ``n_families`` families (the second is hostile), one missing family and one query."""
+    names = names or NAMES[:n_families]
+    slugs = make_slugs([*names, "Platanaceae"])
+    dice = random.Random(7)
+    records, specimens_of = {}, {}
+    for place, name in enumerate(names):
+        slug = slugs[name]
+        species = GENERA.get(name, ["Incertus hostilis"])
+        specimens = []
+        for number in range(n_crops + 4):
+            picture = draw(name, number)
+            path = f"families/{slug}/specimens/{slug}-{number:03d}.webp"
+            save(picture, folder / path, quality=82)
+            genus, epithet = species[number % len(species)].split(" ")
+            specimens.append(
+                AtlasSpecimen(
+                    id=f"{slug}-{number:03d}",
+                    group=f"{slug}-{number}",
+                    role="reference",
+                    family=slug,
+                    genus=genus,
+                    species=epithet,
+                    split="held-out" if number % 5 == 0 else "train",
+                    catalogue_number=f"LL {place}{number:02d}",
+                    image=path,
+                    width=picture.width,
+                    height=picture.height,
+                    original_width=picture.width * 2,
+                    original_height=picture.height * 2,
+                )
+            )
+        weights = [dice.random() ** 2 + 0.05 for _ in range(n_concepts)]
+        weights.sort(reverse=True)
+        total = sum(weights) * 1.14
+        concepts = []
+        numbers = list(range(n_concepts))
+        dice.shuffle(numbers)
+        for rank, (number, weight) in enumerate(zip(numbers, weights, strict=True), 1):
+            share = weight / total
+            against = rank % 4 == 3
+            crops = []
+            for strength in range(n_crops):
+                specimen = specimens[(strength + number) % len(specimens)]
+                x, y = 0.3 + 0.4 * dice.random(), 0.25 + 0.5 * dice.random()
+                edge = round(0.4 * min(specimen.original_width, specimen.original_height))
+                x0 = min(max(0, round(x * specimen.original_width - edge / 2)), specimen.original_width - edge)
+                y0 = min(max(0, round(y * specimen.original_height - edge / 2)), specimen.original_height - edge)
+                stem = f"concept-{number + 1:02d}/{strength:02d}.webp"
+                picture = Image.open(folder / specimen.image)
+                cut = picture.crop((x0 // 2, y0 // 2, (x0 + edge) // 2, (y0 + edge) // 2)).resize((side, side))
+                save(cut, folder / f"families/{slug}/crops/{stem}", quality=80)
+                save(draw_heat(6, 6, x, y), folder / f"families/{slug}/heatmaps/{stem}", lossless=True)
+                crops.append(
+                    Crop(
+                        specimen=specimen.id,
+                        box=(x0, y0, x0 + edge, y0 + edge),
+                        coefficient=2.1 - 0.1 * strength,
+                        image=f"families/{slug}/crops/{stem}",
+                        width=side,
+                        height=side,
+                        heatmap=f"families/{slug}/heatmaps/{stem}",
+                        heatmap_max=2.1,
+                    )
+                )
+            seen = f"families/{slug}/visualizations/concept-{number + 1:02d}.webp"
+            source = Image.open(folder / crops[0].image)
+            save(draw_visualization(source, side * 2), folder / seen, quality=80)
+            text = ["straight secondary veins", "toothed margin", "petiole and base", "pointed apex", "blade"]
+            concepts.append(
+                AtlasConcept(
+                    id=f"{slug}/concept-{number + 1:02d}",
+                    uid=f"{slug}-{number}",
+                    concept_index=number,
+                    rank=rank,
+                    name=ConceptName(text=text[rank % 5], terms=["serrate"], source="suggested")
+                    if named and rank % 3 != 2
+                    else None,
+                    importance=Importance(
+                        total_sobol_index=share * 0.97,
+                        interval=(max(0.0, share - 0.05), share + 0.06),
+                        exact=True,
+                        share=share,
+                        contribution=(-1 if against else 1) * share * 2.2,
+                    ),
+                    contributions={slugs[other]: dice.random() - 0.4 for other in names},
+                    prevalence=share,
+                    reliability=0.9 if rank < n_concepts else None,
+                    stability=Stability(cosine=0.81, found_in=4, n_refits=5),
+                    flags=["unstable"] if rank == n_concepts else [],
+                    visualizations=[Visualization(image=seen, width=side * 2, height=side * 2, seed=3, steps=70)],
+                    crops=crops,
+                    image_importances=[min(1.0, abs(dice.gauss(share, 0.12))) for _ in range(40)],
+                )
+            )
+        rest = 1 - sum(concept.importance.share for concept in concepts)
+        family = AtlasFamily(
+            slug=slug,
+            name=name,
+            order=["Fagales", "Rosales", "Malpighiales"][place % 3] if orders else None,
+            output_index=place,
+            n_specimens=120,
+            n_groups=103,
+            n_species=len(species),
+            n_held_out=25,
+            species=sorted(species),
+            source_shares={"Swedish Leaf": 0.51, "Flavia": 0.49},
+            accuracy=Accuracy(
+                top1=0.56, top5=0.9, n_specimens=25, interval=(0.37, 0.73), chance=0.03, split="held-out"
+            ),
+            training_accuracy=Accuracy(
+                top1=0.85, top5=0.97, n_specimens=95, interval=(0.76, 0.91), chance=0.03, split="train"
+            ),
+            explained_share=1 - rest,
+            relative_error=0.3,
+            bias=0.1,
+            rest=Rest(share=rest, residual_share=rest, contribution=0.12),
+            neighbours=[Neighbour(slug=slugs[other], similarity=0.8) for other in names if other != name][:4],
+            confused_with=[Confusion(slug=slugs[other], n=3) for other in names if other != name][:1],
+            representative=specimens[1].id,
+            concepts=concepts,
+        )
+        records[slug], specimens_of[slug] = family, specimens
+    first, second = slugs[names[0]], slugs[names[1]]
+    similar = SimilarConcept(id=f"{second}/concept-01", similarity=0.71)
+    concepts = records[first].concepts
+    records[first] = records[first].model_copy(
+        update={"concepts": [concepts[0].model_copy(update={"similar": [similar]}), *concepts[1:]]}
+    )
+    missing = AtlasFamily(
+        slug=slugs["Platanaceae"],
+        name="Platanaceae",
+        output_index=len(names),
+        n_specimens=4,
+        n_groups=4,
+        n_species=1,
+        n_held_out=0,
+        missing="4 specimens where 10 are needed ([specimens] min_specimens).",
+    )
+    query_path = "queries/unknown-1.webp"
+    query_picture = draw("query", 1)
+    save(query_picture, folder / query_path, quality=82)
+    query = AtlasSpecimen(
+        id="unknown--1",
+        group="unknown-1",
+        role="query",
+        split="unknown",
+        image=query_path,
+        width=query_picture.width,
+        height=query_picture.height,
+        original_width=query_picture.width * 2,
+        original_height=query_picture.height * 2,
+        predicted=[Prediction(family=first, score=0.62), Prediction(family=second, score=0.21)],
+        contributions={**{each.id: 0.4 - 0.3 * i for i, each in enumerate(concepts)}, "rest": 0.1, "bias": 0.05},
+        importances={**{each.id: each.importance.share for each in concepts}, "rest": 0.12},
+        neighbours=[SpecimenNeighbour(id=specimens_of[first][0].id, similarity=0.93, same_group=False)],
+    )
+    header: dict[str, Any] = {
+        "title": "Leaves by concept",
+        "version": "1.0",
+        "authors": ["A. Botanist"],
+        "licences": Licences(code="MIT", text="CC BY 4.0", data="CC0 1.0", images=None),
+        "drawn": drawn,
+        "generator": {"name": "LeafLineage", "version": "0.1.0"},
+        "classifier": AtlasClassifier(
+            name="leaf-families",
+            architecture="tf_efficientnet_lite0",
+            layer="conv_head",
+            affine_head=True,
+            pools_first=True,
+            input_size=(192, 192),
+            map_size=(6, 6),
+            n_outputs=len(names) + 2,
+            n_families=len(names) + 1,
+            unnamed_outputs=[len(names) + 1],
+            sha256="0" * 64,
+            accuracy=Accuracy(
+                top1=0.874, top5=0.975, n_specimens=610, interval=(0.85, 0.9), chance=0.03, split="held-out"
+            ),
+            notes=["The stated accuracy was met."],
+        ),
+        "run": AtlasRun(
+            config_fingerprint="f" * 64,
+            seed=0,
+            versions={"python": "3.11", "torch": "2.9"},
+            fit_on="cells",
+            settings={"concepts": {"n_concepts": n_concepts, "fit_on": "cells"}, "specimens": {"min_specimens": 10}},
+        ),
+        "unlisted_families": [{"name": "Ginkgoaceae", "reason": "the classifier has no output of this name"}],
+    }
+    families = sorted([*records.values(), missing], key=lambda each: each.slug)
+    light = [
+        family.model_copy(
+            update={
+                "concepts": [
+                    concept.model_copy(update={"crops": [], "image_importances": []}) for concept in family.concepts
+                ]
+            }
+        )
+        for family in families
+    ]
+    everyone = [specimen for slug in sorted(specimens_of) for specimen in specimens_of[slug]]
+    write(
+        folder / "index.json",
+        Index(
+            **header,
+            families=light,
+            n_specimens=len(everyone),
+            n_set_aside=2,
+            set_aside_reasons={"not an image": 2},
+            queries=[query],
+        ),
+    )
+    write(folder / "atlas.json", AtlasRecord(**header, families=families, specimens=[*everyone, query]))
+    for slug, family in records.items():
+        write(
+            folder / "families" / slug / "family.json",
+            FamilyRecord(family=family, specimens=specimens_of[slug]),
+        )
+    (folder / "specimens.csv").write_text("id,family\n" + "".join(f"{s.id},{s.family}\n" for s in everyone))
+    assert json.loads((folder / "index.json").read_text())["schema"] == SCHEMAS["index"]
+    return folder
