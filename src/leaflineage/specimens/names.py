@@ -76,7 +76,8 @@ def make_specimen_ids(files: Iterable[str]) -> dict[str, str]:
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for file in sorted(set(files), key=lambda each: each.encode("utf-8", "surrogatepass")):
-        base = "--".join(_slug_part(part) for part in PurePosixPath(file).with_suffix("").parts)
+        path = PurePosixPath(file)
+        base = "--".join(_slug_part(part) for part in (*path.parts[:-1], path.stem))
         unique, n = base, 1
         while unique in taken:
             n += 1

@@ -80,16 +80,16 @@ def read_table(catalogue: Path, *, root: Path, follow_symlinks: bool) -> tuple[l
     for fields in rows[1:]:
         row = {column: fields[place].strip() for column, place in places.items() if place < len(fields)}
         if any(each.strip() for each in fields[len(rows[0]) :]):
-            oddities["more fields than the header (a comma without quotes?)"] += 1
+            oddities["with more fields than the header (a comma without quotes?)"] += 1
         if not row.get("path"):
-            oddities["no path, which are left out"] += 1
+            oddities["without a path (left out)"] += 1
             continue
         listing = _make_listing(row, locate, oddities)
         if listing.path is not None and listing.file in seen:
             listing = Listing(file=listing.file, path=None, family=listing.family, fault=_DUPLICATE)
         seen.add(listing.file)
         listings.append(listing)
-    notes += [f"{catalogue.name}: {n} {'row' if n == 1 else 'rows'} with {what}." for what, n in oddities.items()]
+    notes += [f"{catalogue.name}: {n} {'row' if n == 1 else 'rows'} {what}." for what, n in oddities.items()]
     return listings, notes
 
 
@@ -165,7 +165,7 @@ def _make_listing(row: Mapping[str, str], locate: _Locator, oddities: Counter[st
 
     scale = _read_scale(row.get("px_per_mm", ""))
     if scale is None and row.get("px_per_mm"):
-        oddities["a px_per_mm that is no positive number"] += 1
+        oddities["with a px_per_mm that is no positive number"] += 1
     return Listing(
         file=file,
         path=path,
@@ -203,7 +203,8 @@ class _Locator:
     def __call__(self, text: str) -> tuple[str, Path | None, str | None]:
         """Return (file, path to open, fault)."""
         text = text if os.path.lexists(self._root / text) else text.replace("\\", "/")
-        name = text.rstrip("/").rpartition("/")[2].replace("\0", "\N{REPLACEMENT CHARACTER}") or "unnamed"
+        name = text.rstrip("/").rpartition("/")[2].replace("\0", "\N{REPLACEMENT CHARACTER}")
+        name = "unnamed" if name in ("", ".", "..") else name
         if "\0" in text:
             return name, None, _UNUSABLE_PATH
         if text.startswith("/") or re.match(r"[A-Za-z]:", text):
