@@ -68,7 +68,9 @@ def write_family(
     for index in range(n):
         drawing = draw_specimen(family, index, seed=seed, size=size)
         stem = f"{family}_{drawing.traits['genus']}_{drawing.traits['species']}_Drawn_{index + 1:04d}"
-        rows.append(_write_specimen(directory, family, stem, drawing, number=f"{family[:4].upper()}-{seed}-{index + 1:04d}"))
+        rows.append(
+            _write_specimen(directory, family, stem, drawing, number=f"{family[:4].upper()}-{seed}-{index + 1:04d}")
+        )
         if on_drawn is not None:
             on_drawn(family, index)
     return rows
@@ -83,7 +85,9 @@ def write_twins(directory: Path, trait: str, *, n: int, size: int, seed: int) ->
     for index in range(n):
         for folder, drawing in zip(TWIN_FOLDERS, draw_twins(trait, index, seed=seed, size=size), strict=True):
             stem = f"{folder}_Gemella_{trait}_Drawn_{index + 1:04d}"
-            rows.append(_write_specimen(directory, folder, stem, drawing, number=f"{folder.upper()}-{seed}-{index + 1:04d}"))
+            rows.append(
+                _write_specimen(directory, folder, stem, drawing, number=f"{folder.upper()}-{seed}-{index + 1:04d}")
+            )
     write_catalogue(directory, rows)
 
 

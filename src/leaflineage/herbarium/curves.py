@@ -53,7 +53,7 @@ def sway(points: Points, amplitude: Floats | float, phase: Floats | float, waves
     """Return the lines moved sideways by a wave that vanishes at both ends; amplitude in L."""
     u = np.linspace(0.0, 1.0, points.shape[-2])
     wave = np.sin(np.pi * u) * np.sin(2 * np.pi * waves * u + np.asarray(phase)[..., None])
-    return points + normals(points) * (np.asarray(amplitude)[..., None] * wave)[..., None]
+    return np.asarray(points + normals(points) * (np.asarray(amplitude)[..., None] * wave)[..., None])
 
 
 def taper(n_points: int, start: Floats | float, end: Floats | float, power: float = 1.0) -> Widths:

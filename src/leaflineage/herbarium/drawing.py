@@ -64,7 +64,7 @@ def place(shape: Points, streams: Streams, *, keep_label_free: bool) -> Placemen
         shape,
         curvature=float(np.clip(random.normal(0, 0.22), -0.5, 0.5)),
         rotation=float(np.clip(random.normal(0, 0.36), -0.9, 0.9)),
-        fill=float(random.uniform(0.74, 0.92)),
+        fill=float(random.uniform(0.78, 0.93)),
         keep_free=(x0 - gap, y0 - gap, x1 + gap, y1 + gap) if keep_label_free else None,
         random=random,
     )
@@ -101,10 +101,11 @@ def paint_drawing(
         picture = mix(picture, card.picture, card.coverage)
     leaf = coverages.leaf
     picture = cast_shadow(picture, leaf, placement, light, strength)
-    blade = paint_blade(coverages, placement, depth, palette, light, streams)
+    where = placement.pixel_centres(size)
+    blade = paint_blade(coverages, placement, where, depth, palette, light, streams)
     picture = mix(picture, blade, leaf)
     image = np.rint(np.clip(picture, 0.0, 1.0) * 255).astype(np.uint8)
-    zones = zone_map(coverages, placement, depth, card.coverage if card else None)
+    zones = zone_map(coverages, where[1], depth, card.coverage if card else None)
     traits = {
         **plan.traits,
         "treatment": palette.treatment,

@@ -28,9 +28,9 @@ def damage_outlines(plan: LeafPlan, random: Generator) -> list[Points]:
 
 def _ragged_ring(centre: Points, radius: float, random: Generator) -> Points:
     angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    waves = sum(
-        random.uniform(0.0, 0.28 / count) * np.sin(count * angle + random.uniform(0, 2 * np.pi)) for count in (2, 3, 4, 6)
-    )
+    waves = np.zeros_like(angle)
+    for count in (2, 3, 4, 6):
+        waves += random.uniform(0.0, 0.28 / count) * np.sin(count * angle + random.uniform(0, 2 * np.pi))
     stretch = random.uniform(0.7, 1.3)
     ring = radius * (1 + waves)[:, None] * np.stack([np.cos(angle) * stretch, np.sin(angle)], axis=1)
     return np.asarray(centre + ring)
@@ -75,7 +75,9 @@ def draw_ruler(size: int, random: Generator) -> Card:
     for k in range(n_ticks + 1):
         x = x0 + width * (0.06 + 0.88 * k / n_ticks)
         long = 0.46 if k % 12 == 0 else 0.34 if k % 6 == 0 else 0.22
-        draw.rectangle((x - width * 0.004, y0 + height * 0.10, x + width * 0.004, y0 + height * (0.10 + long)), fill=ink)
+        draw.rectangle(
+            (x - width * 0.004, y0 + height * 0.10, x + width * 0.004, y0 + height * (0.10 + long)), fill=ink
+        )
     for k in range(6):
         left = x0 + width * (0.06 + 0.88 * k / 6)
         fill = ink if k % 2 == 0 else (250, 248, 240)
@@ -83,5 +85,6 @@ def draw_ruler(size: int, random: Generator) -> Card:
     mask = Image.new("L", (side, side))
     ImageDraw.Draw(mask).rectangle((x0, y0, x1 - 1, y1 - 1), fill=255)
     return Card(
-        np.asarray(image.reduce(factor), dtype=np.float32) / 255, np.asarray(mask.reduce(factor), dtype=np.float32) / 255
+        np.asarray(image.reduce(factor), dtype=np.float32) / np.float32(255),
+        np.asarray(mask.reduce(factor), dtype=np.float32) / np.float32(255),
     )

@@ -24,7 +24,7 @@ class Fan:
     n_forks: int = 5
     petiole: float = 0.5
     petiole_sway: float = 0.08
-    vein_width: float = 0.0052
+    vein_width: float = 0.0044
 
 
 def plan_fan(leaf: Fan, streams: Streams) -> LeafPlan:
@@ -35,7 +35,7 @@ def plan_fan(leaf: Fan, streams: Streams) -> LeafPlan:
     edge = _polar(angles * leaf.half_angle, radii)
     sides = [_flank(edge[-1]), _flank(edge[0])]
     outline = np.concatenate([edge, sides[0], sides[1][::-1]])
-    veins = _forking_veins(leaf, angles, radii, streams.generator("veins"))
+    veins = _forking_veins(leaf, angles, radii, edge[-1], streams.generator("veins"))
     return LeafPlan(
         outline=outline,
         petiole=petiole_stroke(leaf.petiole, leaf.petiole_sway, 0.020),
@@ -73,7 +73,7 @@ def _flank(corner: Points) -> Points:
     return np.asarray(line[1:])
 
 
-def _forking_veins(leaf: Fan, share: Floats, radii: Floats, random: Generator) -> Strokes:
+def _forking_veins(leaf: Fan, share: Floats, radii: Floats, corner: Points, random: Generator) -> Strokes:
     """Return veins that each fork about `n_forks` times between insertion and edge.
 
     A vein's course is the mean of the final veins that pass through it, so forks part smoothly.
@@ -82,7 +82,6 @@ def _forking_veins(leaf: Fan, share: Floats, radii: Floats, random: Generator) -
     spread = np.linspace(-0.97, 0.97, n_final) + random.uniform(-0.25, 0.25, n_final) / n_final
     # The radius at which each fork opens; later forks lie farther out, each fork in its own place.
     u = np.linspace(0.0, 1.0, N_POINTS)
-    course = np.repeat(spread[None], N_POINTS, axis=0)  # (n_points, n_final)
     mean = np.zeros((N_POINTS, n_final))
     for level in range(leaf.n_forks + 1):
         group = n_final // (2 * 2**level)
@@ -91,12 +90,12 @@ def _forking_veins(leaf: Fan, share: Floats, radii: Floats, random: Generator) -
         at = opens + random.uniform(-0.07, 0.07, n_final // group).repeat(group) * (level > 0)
         weight = smoothstep((u[:, None] - at) / 0.16) if level else np.ones((N_POINTS, 1))
         mean = mean * (1 - weight) + means * weight
-    del course
     end = np.interp(spread, share, radii) * 0.995
-    # Near the insertion the wedge is narrower than its angle: pull the veins into the blade.
-    squeeze = 0.30 + 0.70 * smoothstep(u / 0.75)
-    angle = mean * leaf.half_angle * squeeze[:, None]
     radius = 0.004 + u[:, None] * end
+    # Near the insertion the wedge is narrower than the fan's angle: the veins keep within its flanks.
+    flank = np.concatenate([corner[None], _flank(corner)])[::-1]
+    widest = np.interp(radius, np.hypot(*flank.T), np.arctan2(flank[:, 0], np.maximum(flank[:, 1], 1e-6)))
+    angle = mean * np.minimum(leaf.half_angle, widest) * 0.99
     points = np.swapaxes(_polar(angle, radius), 0, 1)
     widths = leaf.vein_width * np.interp(u, [0.0, 0.2, 1.0], [1.0, 0.8, 0.5])
     return Strokes(points, np.repeat(widths[None], n_final, axis=0))

@@ -12,7 +12,9 @@ def smooth_noise(size: int, cells: int, random: Generator) -> Field:
     """Return noise (size, size), about in [-1, 1], with features of 1 / cells of the sheet."""
     coarse = random.uniform(-1.0, 1.0, (cells + 3, cells + 3)).astype(np.float32)
     edge = 1.0 * (cells + 3) / (cells + 2)
-    image = Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC, box=(edge, edge, cells + 1, cells + 1))
+    image = Image.fromarray(coarse).resize(
+        (size, size), Image.Resampling.BICUBIC, box=(edge, edge, cells + 1, cells + 1)
+    )
     return np.asarray(image)
 
 
@@ -26,5 +28,3 @@ def cloudy_noise(size: int, cells: int, octaves: int, random: Generator) -> Fiel
         total += np.float32(strength) * layer
         strength *= 0.5
     return total
-
-

@@ -17,6 +17,8 @@ from leaflineage.herbarium.curves import Floats, arc_lengths, normals, smoothste
 from leaflineage.herbarium.plan import Points
 
 N_SIDE = 900
+BARE = 0.0095
+"""Half the breadth in L of a midvein that runs outside the blade, at an asymmetrical base."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Side:
     """One half of a blade: half width a, widest at m, powers of base and apex, in L.
 
     `start`: where on the midvein the half begins (an asymmetrical base). `lobe`: how far a cordate
-    base hangs below the petiole's insertion.
+    base hangs below the petiole's insertion. `tip`: breadth kept near the apex, so that it ends round.
     """
 
     width: float
@@ -33,6 +35,7 @@ class Side:
     apex: float
     start: float = 0.0
     lobe: float = 0.0
+    tip: float = 0.008
 
     def half_width(self, y: Floats | float) -> Floats:
         """Return the half width at heights y on the midvein; 0 outside the half."""
@@ -40,7 +43,7 @@ class Side:
         below = np.clip(1 - t / self.widest, 0.0, 1.0)
         above = np.clip((t - self.widest) / (1 - self.widest), 0.0, 1.0)
         shape = np.where(t < self.widest, (1 - below**2) ** self.base, (1 - above**2) ** self.apex)
-        return np.asarray(self.width * shape)
+        return np.asarray(self.width * shape + self.tip * above * np.sqrt(1 - above**2))
 
     def edge(self, n_points: int = N_SIDE) -> Points:
         """Return the untoothed edge (n_points, 2) from base to apex, x >= 0, spaced evenly."""
@@ -50,7 +53,14 @@ class Side:
         if self.lobe:
             s = np.clip(line[:, 0] / self.width, 0.0, 1.0)
             low = line[:, 1] < self.start + self.widest * (1 - self.start)
-            line[:, 1] -= np.where(low, self.lobe * np.sin(np.pi * s) ** 1.3 * (1 - smoothstep((line[:, 1] - 0.05) / 0.2)), 0)
+            line[:, 1] -= np.where(
+                low, self.lobe * np.sin(np.pi * s) ** 1.3 * (1 - smoothstep((line[:, 1] - 0.05) / 0.2)), 0
+            )
+        if self.start:
+            # Below the higher half the midvein still has its own breadth of blade.
+            strip = np.array([[0.0, 0.0], [BARE, 0.002], [BARE, self.start]])
+            line = np.concatenate([strip, line[1:]])
+            line[2:, 0] = np.where(line[2:, 1] < 0.5, np.maximum(line[2:, 0], BARE), line[2:, 0])
         lengths = arc_lengths(line)
         at = np.linspace(0, lengths[-1], n_points)
         return np.stack([np.interp(at, lengths, line[:, k]) for k in (0, 1)], axis=1)
@@ -114,9 +124,12 @@ def cut_teeth(edge: Points, ends: Floats, teeth: Teeth, *, fade_base: float, fad
     at = np.where(np.abs(at - np.rint(at)) < 1e-9, np.rint(at), at)
     rise = tooth_profile(at, teeth.flank, teeth.convex)
     if teeth.second:
-        small = tooth_profile(at * teeth.second_count, 0.25, 1.0)
+        small = tooth_profile(at * teeth.second_count, 0.3, 1.0)
         rise = (1 - teeth.second) * rise + teeth.second * small
-    fade = smoothstep(u / fade_base) * smoothstep((1 - u) / fade_apex)
+    # Where veins end closer together, teeth are smaller.
+    spacing = np.diff(knots) / np.diff(phases)
+    spacing = np.interp(u, (knots[1:] + knots[:-1]) / 2, np.clip(spacing / np.median(spacing), 0.45, 1.1))
+    fade = spacing * smoothstep(u / fade_base) * smoothstep((1 - u) / fade_apex)
     rise = (rise - 0.35) * teeth.height * fade
     toothed = base + rise[:, None] * (smooth_normals + teeth.lean * tangents)
     toothed[:, 0] = np.maximum(toothed[:, 0], 0.0)

@@ -17,6 +17,7 @@ from leaflineage.herbarium.raster import Coverages
 from leaflineage.herbarium.streams import Streams
 
 Picture = NDArray[np.float32]
+LeafGrid = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def blur(field: Field, sigma: float) -> Field:
@@ -34,7 +35,9 @@ def paint_paper(palette: Palette, size: int, random: Generator) -> Picture:
     angle = random.uniform(0, 2 * np.pi)
     fall = random.uniform(0.01, 0.05)
     axis = np.linspace(-1.0, 1.0, size, dtype=np.float32)
-    light = 1 + np.float32(fall) * (np.float32(np.cos(angle)) * axis[None, :] + np.float32(np.sin(angle)) * axis[:, None])
+    light = 1 + np.float32(fall) * (
+        np.float32(np.cos(angle)) * axis[None, :] + np.float32(np.sin(angle)) * axis[:, None]
+    )
     vignette = 1 - np.float32(random.uniform(0.0, 0.04)) * (axis[None, :] ** 2 + axis[:, None] ** 2) / 2
     clouds = 0.006 * cloudy_noise(size, 5, 3, random)
     grain = random.standard_normal((size, size), dtype=np.float32)
@@ -46,7 +49,9 @@ def paint_paper(palette: Palette, size: int, random: Generator) -> Picture:
     return mix(paper, paper * warm, blotch * 4)
 
 
-def cast_shadow(paper: Picture, coverage: Field, placement: Placement, light: NDArray[np.float64], strength: float) -> Picture:
+def cast_shadow(
+    paper: Picture, coverage: Field, placement: Placement, light: NDArray[np.float64], strength: float
+) -> Picture:
     """Return the paper darkened where the leaf (its coverage, (size, size)) stands in the light."""
     length = placement.length * coverage.shape[0]
     near, far = 0.006 * length, 0.02 * length
@@ -68,16 +73,23 @@ def _moved(field: Field, right: int, down: int) -> Field:
 
 
 def paint_blade(
-    coverages: Coverages, placement: Placement, depth: Field, palette: Palette, light: NDArray[np.float64], streams: Streams
+    coverages: Coverages,
+    placement: Placement,
+    where: LeafGrid,
+    depth: Field,
+    palette: Palette,
+    light: NDArray[np.float64],
+    streams: Streams,
 ) -> Picture:
     """Return the colours (size, size, 3) of blade and petiole, to be laid on the paper by coverage.
 
-    depth: distance to the outline in L. light: unit vector (right, down) towards the light.
+    where: leaf coordinates x and y of each pixel. depth: distance to the outline in L.
+    light: unit vector (right, down) towards the light.
     """
     size = depth.shape[0]
     length = np.float32(placement.length * size)
     random = streams.generator("blade")
-    across, _along = placement.pixel_centres(size)
+    across, height = where
     cleared = palette.treatment == "cleared"
     major = np.maximum(coverages.primary, coverages.secondary)
     near_major = blur(major, 0.016 * float(length))
@@ -94,19 +106,28 @@ def paint_blade(
     blade = blade + drift * smooth_noise(size, 3, random)[..., None]
     blade = _age(blade, palette, depth, random)
 
+    lost = coverages.whole_blade - coverages.blade
+    if lost.any():
+        scar = np.clip(blur(lost, max(0.005 * float(length), 0.7)) * np.float32(2.2), 0.0, 0.75)
+        blade = mix(blade, palette.dark * np.array([0.62, 0.45, 0.34], dtype=np.float32), scar)
+
     fine = _vein_colours(palette, random)
     blade = mix(blade, fine, coverages.areoles * np.float32(0.34 if cleared else 0.26))
     blade = mix(blade, fine, coverages.quaternary * np.float32(0.42 if cleared else 0.34))
-    blade = mix(blade, fine, coverages.tertiary * np.float32(0.72 if cleared else 0.60))
+    blade = mix(blade, fine, coverages.tertiary * np.float32(0.74 if cleared else 0.66))
     relief = _relief(coverages, near_major, near_minor, length, random)
-    lit = _lighting(relief, across, depth, light, random, strength=0.30 if cleared else 1.0)
+    lit = _lighting(
+        relief, across, np.where(height > 0, depth, np.float32(1.0)), light, random, strength=0.30 if cleared else 1.0
+    )
     blade = blade * (1 + lit)[..., None]
     blade = mix(blade, palette.vein * (1 + 0.5 * lit)[..., None], coverages.secondary * np.float32(0.86))
     blade = mix(blade, palette.vein * (1.02 + 0.5 * lit)[..., None], coverages.primary * np.float32(0.94))
-    rim = np.exp(-depth / np.float32(0.006)) * np.float32(0.10 if cleared else 0.20)
+    rim = np.exp(-depth / np.float32(0.005)) * np.float32(0.22 if cleared else 0.20) * (1 - coverages.primary)
     blade = blade * (1 - rim)[..., None]
-    stalk = palette.vein * np.float32(0.90) * (1 + 0.9 * lit)[..., None]
-    return mix(blade, stalk, coverages.petiole * (1 - coverages.blade * np.float32(0.6)))
+    # Seamless where the midvein becomes the stalk, a little darker towards the stalk's foot.
+    darker = 1.02 - np.float32(0.14) * np.clip(-height / 0.25, 0.0, 1.0).astype(np.float32)
+    stalk = palette.vein * (darker * (1 + 0.5 * lit))[..., None]
+    return mix(blade, stalk, np.where(coverages.blade > 0.5, coverages.primary, 1.0) * coverages.petiole)
 
 
 def _vein_colours(palette: Palette, random: Generator) -> Colour:
@@ -124,15 +145,14 @@ def _age(blade: Picture, palette: Palette, depth: Field, random: Generator) -> P
     edge = np.exp(-depth / np.float32(0.05)) * np.clip(0.25 + cloudy_noise(size, 6, 2, random), 0.0, 1.0)
     blade = mix(blade, brown, edge * np.float32(0.45 * amount))
     blotches = np.clip(cloudy_noise(size, 9, 3, random) - 0.95, 0.0, 0.4) * 2
-    blade = mix(blade, brown * np.float32(0.8), blotches * np.float32(0.6 * amount))
-    return blade
+    return mix(blade, brown * np.float32(0.8), blotches * np.float32(0.6 * amount))
 
 
 def _relief(coverages: Coverages, near_major: Field, near_minor: Field, length: np.float32, random: Generator) -> Field:
     """Return heights (size, size) in L: hollows along the veins, veins as ridges in them."""
     quilt, ridge = random.uniform(0.5, 1.1), random.uniform(0.5, 1.0)
     thin = max(0.0035 * float(length), 0.55)
-    ridges = blur(coverages.primary * np.float32(1.3) + coverages.secondary, thin)
+    ridges = blur(np.maximum(coverages.primary, coverages.petiole) * np.float32(1.3) + coverages.secondary, thin)
     minor_ridges = blur(coverages.tertiary + np.float32(0.5) * coverages.quaternary, max(0.002 * float(length), 0.45))
     heights = (
         -np.float32(0.017 * quilt) * near_major
@@ -144,7 +164,13 @@ def _relief(coverages: Coverages, near_major: Field, near_minor: Field, length: 
 
 
 def _lighting(
-    relief: Field, across: NDArray[np.float64], depth: Field, light: NDArray[np.float64], random: Generator, *, strength: float
+    relief: Field,
+    across: NDArray[np.float64],
+    depth: Field,
+    light: NDArray[np.float64],
+    random: Generator,
+    *,
+    strength: float,
 ) -> Field:
     """Return by how much each pixel (size, size) is brighter (> 0) or darker than unlit."""
     size = relief.shape[0]

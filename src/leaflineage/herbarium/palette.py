@@ -22,11 +22,11 @@ FRESH = (
 )
 FRESH_ODDS = (0.24, 0.24, 0.16, 0.14, 0.10, 0.06, 0.06)
 DRIED = (
-    ((98, 78, 48), (148, 122, 82), (92, 64, 40)),
-    ((92, 90, 54), (140, 134, 88), (98, 84, 50)),
-    ((122, 74, 44), (172, 118, 76), (96, 54, 34)),
-    ((152, 120, 66), (200, 168, 106), (124, 86, 44)),
-    ((100, 106, 80), (148, 150, 116), (112, 100, 70)),
+    ((98, 78, 48), (148, 122, 82), (74, 50, 30)),
+    ((92, 90, 54), (140, 134, 88), (66, 58, 32)),
+    ((122, 74, 44), (172, 118, 76), (80, 42, 26)),
+    ((152, 120, 66), (200, 168, 106), (104, 68, 34)),
+    ((100, 106, 80), (148, 150, 116), (74, 68, 46)),
     ((84, 66, 50), (128, 104, 78), (168, 142, 104)),
 )
 CLEARED = (
@@ -52,7 +52,9 @@ class Palette:
 
 
 def _shade(colour: tuple[int, int, int], random: Generator, spread: float) -> Colour:
-    shifted = np.asarray(colour, dtype=np.float64) / 255 * (1 + random.normal(0, spread)) + random.normal(0, spread / 4, 3)
+    shifted = np.asarray(colour, dtype=np.float64) / 255 * (1 + random.normal(0, spread)) + random.normal(
+        0, spread / 4, 3
+    )
     return np.clip(shifted, 0.0, 1.0).astype(np.float32)
 
 
@@ -69,6 +71,9 @@ def mix_palette(random: Generator) -> Palette:
     paper = papers[int(random.integers(len(papers)))]
     spread = 0.05 if treatment != "cleared" else 0.015
     return Palette(
-        treatment, _shade(dark, random, spread), _shade(light, random, spread), _shade(vein, random, 0.04),
+        treatment,
+        _shade(dark, random, spread),
+        _shade(light, random, spread),
+        _shade(vein, random, 0.04),
         _shade(paper, random, 0.008),
     )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from leaflineage.herbarium.curves import Floats, bezier, direction, point_at, sway, taper
-from leaflineage.herbarium.pinnate import petiole_stroke
+from leaflineage.herbarium.pinnate import box_of, petiole_stroke
 from leaflineage.herbarium.plan import LeafPlan, Points, Strokes, join_strokes, no_strokes
 from leaflineage.herbarium.streams import Streams
 from leaflineage.herbarium.venation import N_SECONDARY, N_TERTIARY, net, rungs_between
@@ -63,10 +63,11 @@ def plan_palmate(leaf: Palmate, streams: Streams) -> LeafPlan:
     right, left = halves
     outline = np.concatenate([right.line, (left.line * flip)[::-1]])
     midvein = _primary(np.array([0.0, 1.0]), leaf.primary_width, 0.0)
+    box = box_of(outline)
     mesh_random = streams.generator("mesh")
     mesh = (
-        net(outline, cell=leaf.cell * 2.2, width=0.0021, gaps=0.05, along=0.5, random=mesh_random),
-        net(outline, cell=leaf.cell, width=0.0013, gaps=0.14, along=0.5, random=mesh_random),
+        net(box, cell=leaf.cell * 2.2, width=0.0021, gaps=0.05, along=0.5, random=mesh_random),
+        net(box, cell=leaf.cell, width=0.0013, gaps=0.14, along=0.5, random=mesh_random),
     )
 
     def both(name: str) -> Strokes:
@@ -137,9 +138,7 @@ def _plan_half(leaf: Palmate, lobes: tuple[Lobe, ...], random: Generator) -> _Ha
     )
 
 
-def _flank(
-    sinus: Points, tip: Points, n_teeth: int, leaf: Palmate, random: Generator, *, outward: float
-) -> _Flank:
+def _flank(sinus: Points, tip: Points, n_teeth: int, leaf: Palmate, random: Generator, *, outward: float) -> _Flank:
     """Return one side of a lobe, from the sinus to the tip, with its teeth pointing to the tip."""
     chord = tip - sinus
     length = float(np.hypot(*chord))
@@ -197,7 +196,7 @@ def _secondaries_of(primary: Points, flank: _Flank, side: float, random: Generat
         chord = end - start
         distance = float(np.hypot(*chord))
         outwards = np.array([axis[1], -axis[0]]) * side
-        leave = axis * np.cos(0.95) + outwards * np.sin(0.95)
+        leave = 0.5 * (axis * np.cos(0.95) + outwards * np.sin(0.95)) + 0.5 * chord / max(distance, 1e-9)
         line = bezier(start, start + leave * distance * 0.35, end - chord * 0.3, end, N_SECONDARY)
         lines.append(sway(line, 0.003, float(random.uniform(0, 6.28))))
     return lines

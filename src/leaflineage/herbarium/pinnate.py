@@ -16,8 +16,8 @@ from leaflineage.herbarium.venation import (
     meet_edge,
     net,
     outer_arches,
-    rungs_between,
     run_to,
+    rungs_between,
     taper_secondaries,
     vein_origins,
 )
@@ -28,7 +28,12 @@ N_MIDVEIN = 60
 
 @dataclass(frozen=True)
 class Pinnate:
-    """What makes one pinnate leaf. Lengths in L, angles in radians from the midvein."""
+    """What makes one pinnate leaf. Lengths in L, angles in radians from the midvein.
+
+    basal_angle: where not None, the lowest secondary leaves at the very base, at this angle. tooth_fade: share of
+    the edge over which teeth grow from the base. For twins: `veins_of` is the leaf whose veins
+    this one has, cut off at its own edge; mesh_box is the box of the areoles' net, else the outline's.
+    """
 
     right: Side
     left: Side
@@ -51,13 +56,22 @@ class Pinnate:
     rung_unrest: float = 1.0
     rung_width: float = 0.0032
     cell: float = 0.02
+    basal_angle: float | None = None
+    veins_of: "Pinnate | None" = None
+    tooth_fade: float = 0.12
+    mesh_box: tuple[tuple[float, float], tuple[float, float]] | None = None
+
+
+def box_of(outline: Points) -> Points:
+    """Return the lowest and highest corner (2, 2) of a box round an outline (n_points, 2)."""
+    return np.stack([outline.min(axis=0), outline.max(axis=0)])
 
 
 def petiole_stroke(length: float, sway_by: float, width: float) -> Strokes:
     """Return the petiole from its foot to (0, 0), in the midvein's direction where they meet."""
     u = np.linspace(0.0, 1.0, 24)
     points = np.stack([sway_by * (1 - u) ** 2, -length * (1 - u)], axis=1)
-    widths = width * (1.05 + 0.55 * (1 - u) ** 6 + 0.15 * u**8)
+    widths = width * (1.05 + 0.4 * (1 - u) ** 8 + 0.15 * u**8)
     return Strokes(points[None], widths[None])
 
 
@@ -78,10 +92,18 @@ def plan_pinnate(leaf: Pinnate, streams: Streams) -> LeafPlan:
         sides.append(_plan_side(leaf, side, streams.generator(f"{name} side"), late=name == "left"))
     right, left = sides
     outline = close_outline(right.edge, left.edge)
+    if leaf.veins_of is not None:
+        plan = plan_pinnate(leaf.veins_of, streams)
+        if leaf.teeth is None:
+            outline = _take_upper_part(outline, plan.outline, leaf.right.widest)
+        return replace(
+            plan, outline=outline, petiole=petiole_stroke(leaf.petiole, leaf.petiole_sway, leaf.midvein_width)
+        )
+    box = box_of(outline) if leaf.mesh_box is None else np.asarray(leaf.mesh_box)
     mesh_random = streams.generator("mesh")
     mesh = (
-        net(outline, cell=leaf.cell * 2.1, width=0.0021, gaps=0.06, along=leaf.angle, random=mesh_random),
-        net(outline, cell=leaf.cell, width=0.0013, gaps=0.14, along=leaf.angle, random=mesh_random),
+        net(box, cell=leaf.cell * 2.1, width=0.0021, gaps=0.06, along=leaf.angle, random=mesh_random),
+        net(box, cell=leaf.cell, width=0.0013, gaps=0.14, along=leaf.angle, random=mesh_random),
     )
     return LeafPlan(
         outline=outline,
@@ -91,6 +113,20 @@ def plan_pinnate(leaf: Pinnate, streams: Streams) -> LeafPlan:
         tertiaries=join_strokes(right.tertiaries, _mirror(left.tertiaries)),
         mesh=mesh,
     )
+
+
+def _take_upper_part(outline: Points, other: Points, height: float) -> Points:
+    """Return an outline whose part above a height is another's, point by point.
+
+    Two outlines that coincide there are still cut to pixels differently where their points differ.
+    """
+    parts = []
+    for line, above in ((outline, False), (other, True)):
+        top = int(np.argmax(line[:, 1]))
+        for half in (line[: top + 1], line[top + 1 :]):
+            parts.append(half[(half[:, 1] >= height) == above])
+    right_low, left_low, right_high, left_high = parts
+    return np.concatenate([right_low, right_high, left_high, left_low])
 
 
 @dataclass(frozen=True)
@@ -112,23 +148,34 @@ def _plan_side(leaf: Pinnate, side: Side, random: Generator, *, late: bool) -> _
     n = leaf.n_secondaries
     first = max(leaf.first, side.start + 0.01)
     origins = vein_origins(
-        n, first=first, last=leaf.last, crowding=leaf.crowding, jitter=0.12, random=random
+        n - (leaf.basal_angle is not None),
+        first=first,
+        last=leaf.last,
+        crowding=leaf.crowding,
+        jitter=0.12,
+        random=random,
     )
     if late:
         origins = origins + leaf.offset * np.gradient(origins) * 0.5
+    if leaf.basal_angle is not None:
+        origins = np.concatenate([[side.start + 0.006], origins])
     share = np.linspace(0.0, 1.0, n)
     angles = leaf.angle + (leaf.angle_apex - leaf.angle) * share + random.normal(0, 0.025, n)
+    if leaf.basal_angle is not None:
+        angles[0] = leaf.basal_angle
     ends = meet_edge(edge, origins, angles - leaf.bow * 0.35)
     if leaf.secondaries == "eucamptodromous":
         # They run on towards the apex, along the margin, and fade.
         ends = ends + (0.94 - ends) * 0.42
     sharp = edge
     if leaf.teeth is not None:
-        sharp, tips = cut_teeth(edge, ends, leaf.teeth, fade_base=0.10, fade_apex=0.10)
+        sharp, tips = cut_teeth(edge, ends, leaf.teeth, fade_base=leaf.tooth_fade, fade_apex=0.10)
     else:
         tips = point_at(edge, ends)
     starts = np.stack([np.zeros(n), origins], axis=1)
     widths = leaf.secondary_width * (1 - 0.45 * share)
+    if leaf.basal_angle is not None:
+        widths[0] *= 0.6
     builders = {
         "craspedodromous": _straight_veins,
         "brochidodromous": _looped_veins,
@@ -140,11 +187,10 @@ def _plan_side(leaf: Pinnate, side: Side, random: Generator, *, late: bool) -> _
     return _SidePlan(sharp, nothing, secondaries, tertiaries)
 
 
-def _same_length(groups: list[tuple[Points, Floats, float]]) -> Strokes:
+def _same_length(groups: list[tuple[Points, float, float]]) -> Strokes:
     """Return veins given as (points, start width, end width) as strokes of one number of points."""
     strokes = [
-        taper_secondaries(resample(points, N_SECONDARY)[None], start=start, end=end)
-        for points, start, end in groups
+        taper_secondaries(resample(points, N_SECONDARY)[None], start=start, end=end) for points, start, end in groups
     ]
     return join_strokes(*strokes)
 
@@ -162,8 +208,15 @@ def _rungs(leaf: Pinnate, veins: Points, random: Generator, *, sag: float = 0.06
 
 
 def _straight_veins(
-    leaf: Pinnate, side: Side, edge: Points, starts: Points, ends: Floats, tips: Points, angles: Floats,
-    widths: Floats, random: Generator,
+    leaf: Pinnate,
+    side: Side,
+    edge: Points,
+    starts: Points,
+    ends: Floats,
+    tips: Points,
+    angles: Floats,
+    widths: Floats,
+    random: Generator,
 ) -> tuple[Strokes, Strokes]:
     veins = sway(run_to(starts, tips, angles, bow=leaf.bow), 0.004, random.uniform(0, 6.28, len(starts)))
     secondaries = taper_secondaries(veins, start=widths, end=0.0022, power=0.8)
@@ -171,14 +224,23 @@ def _straight_veins(
 
 
 def _looped_veins(
-    leaf: Pinnate, side: Side, edge: Points, starts: Points, ends: Floats, tips: Points, angles: Floats,
-    widths: Floats, random: Generator,
+    leaf: Pinnate,
+    side: Side,
+    edge: Points,
+    starts: Points,
+    ends: Floats,
+    tips: Points,
+    angles: Floats,
+    widths: Floats,
+    random: Generator,
 ) -> tuple[Strokes, Strokes]:
     share = random.uniform(0.80, 0.86, len(starts))[:, None]
     turned = starts + (tips - starts) * share
     veins = sway(run_to(starts, turned, angles, bow=leaf.bow), 0.005, random.uniform(0, 6.28, len(starts)))
     looped = close_loops(veins, at=0.86, reach=0.35)
-    groups = [(line, float(width), 0.0024) for line, width in zip(looped, widths, strict=False)]
+    groups: list[tuple[Points, float, float]] = [
+        (line, float(width), 0.0024) for line, width in zip(looped, widths, strict=False)
+    ]
     groups.append((veins[-1], float(widths[-1]), 0.0018))
     secondaries = _same_length(groups)
     inset = float(np.median(np.hypot(*(tips - turned).T))) * 0.55
@@ -187,8 +249,15 @@ def _looped_veins(
 
 
 def _arching_veins(
-    leaf: Pinnate, side: Side, edge: Points, starts: Points, ends: Floats, tips: Points, angles: Floats,
-    widths: Floats, random: Generator,
+    leaf: Pinnate,
+    side: Side,
+    edge: Points,
+    starts: Points,
+    ends: Floats,
+    tips: Points,
+    angles: Floats,
+    widths: Floats,
+    random: Generator,
 ) -> tuple[Strokes, Strokes]:
     n = len(starts)
     share = random.uniform(0.80, 0.88, n)[:, None]
@@ -203,8 +272,15 @@ def _arching_veins(
 
 
 def _parallel_veins(
-    leaf: Pinnate, side: Side, edge: Points, starts: Points, ends: Floats, tips: Points, angles: Floats,
-    widths: Floats, random: Generator,
+    leaf: Pinnate,
+    side: Side,
+    edge: Points,
+    starts: Points,
+    ends: Floats,
+    tips: Points,
+    angles: Floats,
+    widths: Floats,
+    random: Generator,
 ) -> tuple[Strokes, Strokes]:
     goal = starts + (tips - starts) * 0.91
     veins = sway(run_to(starts, goal, angles, bow=leaf.bow), 0.004, random.uniform(0, 6.28, len(starts)))

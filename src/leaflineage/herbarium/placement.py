@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from leaflineage.herbarium.curves import Floats
 from leaflineage.herbarium.plan import Points

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from scipy.ndimage import label
 
 from leaflineage.herbarium.curves import bands
 from leaflineage.herbarium.placement import Placement
@@ -20,14 +21,17 @@ MIDVEIN_LEAST = 0.01
 """The narrowest midvein of a zone map, in L."""
 
 
-
 def canvas_factor(size: int) -> int:
     """Return how many times larger than the drawing the canvas is."""
     return 4 if size <= 320 else 3
 
 
 class Canvas:
-    """Draws in fractions of a sheet, returns coverages (size, size) in [0, 1]."""
+    """Draws in fractions of a sheet, returns coverages (size, size) in [0, 1].
+
+    Pillow cuts corners to whole canvas pixels and fills both ends of a run: a shape is on average one
+    canvas pixel wider than asked for, the same on every side.
+    """
 
     def __init__(self, size: int, placement: Placement) -> None:
         self.size = size
@@ -51,13 +55,15 @@ class Canvas:
             return
         points = self.placement.to_sheet(strokes.points)
         widths = np.maximum(strokes.widths * self.placement.length, least / self.size)
-        for band in bands(Strokes(points, widths)) * self._side - 0.5:
+        for band in bands(Strokes(points, widths)) * self._side:
             self._draw.polygon(band.ravel().tolist(), fill=255)
 
-    def segments(self, strokes: Strokes) -> None:
-        """Draw straight two-point strokes, as thin as the canvas allows."""
-        points = self.placement.to_sheet(strokes.points) * self._side - 0.5
-        inside = ((points > 0) & (points < self._side)).all(axis=(1, 2))
+    def segments(self, strokes: Strokes, within: Coverage) -> None:
+        """Draw straight two-point strokes, as thin as the canvas allows; those outside `within` are left out."""
+        sheet = self.placement.to_sheet(strokes.points)
+        points = sheet * self._side
+        column, row = np.clip((sheet.mean(axis=1) * self.size).astype(int), 0, self.size - 1).T
+        inside = ((points > 0) & (points < self._side)).all(axis=(1, 2)) & (within[row, column] > 0)
         width = 1
         if len(strokes):
             width = max(1, round(float(strokes.widths[0, 0]) * self.placement.length * self._side))
@@ -66,12 +72,12 @@ class Canvas:
 
     def take(self) -> Coverage:
         """Return what was drawn, (size, size) in [0, 1], and start on an empty canvas."""
-        small = np.asarray(self._image.reduce(self.factor), dtype=np.float32) / 255
+        small = np.asarray(self._image.reduce(self.factor), dtype=np.float32) / np.float32(255)
         self._image.paste(0, (0, 0, self._side, self._side))
         return small
 
     def _flat(self, outline: Points) -> list[float]:
-        return list((outline * self._side - 0.5).ravel().tolist())
+        return list((outline * self._side).ravel().tolist())
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def cover(plan: LeafPlan, placement: Placement, size: int, damage: list[Points])
         canvas.polygon(plan.outline)
         for hole in damage:
             canvas.polygon(hole, 0)
-        blade = canvas.take()
+        blade = _largest_piece(canvas.take())
     # The petiole runs a little into the blade's insertion, or a gap would show between two soft edges.
     overlap = Strokes(
         np.concatenate([plan.petiole.points, [[[0.0, 0.012]]]], axis=1),
@@ -125,7 +131,7 @@ def cover(plan: LeafPlan, placement: Placement, size: int, damage: list[Points])
     tertiary = canvas.take() * blade
     meshes = []
     for mesh in plan.mesh:
-        canvas.segments(mesh)
+        canvas.segments(mesh, blade)
         meshes.append(canvas.take() * blade)
     empty = np.zeros_like(blade)
     quaternary, areoles = meshes if meshes else (empty, empty)
@@ -137,6 +143,16 @@ def cover(plan: LeafPlan, placement: Placement, size: int, damage: list[Points])
     return Coverages(
         blade, whole, petiole, primary, secondary, tertiary, quaternary, areoles, midvein_zone, secondary_zone
     )
+
+
+def _largest_piece(blade: Coverage) -> Coverage:
+    """Return the blade without what a tear has cut off: pieces fall, they do not float."""
+    pieces, n_pieces = label(blade > 0)
+    if n_pieces < 2:
+        return blade
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    return np.where(pieces == sizes.argmax(), blade, np.float32(0))
 
 
 def everything_drawn(plan: LeafPlan) -> Points:

@@ -30,9 +30,15 @@ def _same(leaf: Pinnate) -> Pinnate:
     return leaf
 
 
+def _heart_shaped(leaf: Pinnate) -> Pinnate:
+    return with_side(leaf, base=0.46, lobe=0.07)
+
+
 PAIRS: dict[str, Pair] = {
     "base-shape": Pair(
-        lambda leaf: with_side(leaf, base=1.15, lobe=0.0), lambda leaf: with_side(leaf, base=0.46, lobe=0.07), ("base",)
+        lambda leaf: replace(with_side(leaf, base=1.15, lobe=0.0), veins_of=_heart_shaped(leaf)),
+        _heart_shaped,
+        ("base",),
     ),
     "corner-label": Pair(_same, _same, ("foreign",), labelled=True),
     "petiole-length": Pair(
@@ -45,7 +51,7 @@ PAIRS: dict[str, Pair] = {
     ),
     "teeth": Pair(
         _same,
-        lambda leaf: replace(leaf, teeth=Teeth(height=0.045, per_vein=2, flank=0.25, lean=0.4)),
+        lambda leaf: replace(leaf, teeth=Teeth(height=0.045, per_vein=2, flank=0.25, lean=0.4), veins_of=leaf),
         ("margin",),
     ),
 }
@@ -100,7 +106,9 @@ def _common_leaf(streams: Streams) -> Pinnate:
     """Return the leaf that both twins start from: ovate, untoothed, secondaries to the margin."""
     random = streams.generator("shape")
     width, widest = float(random.uniform(0.26, 0.34)), float(random.uniform(0.42, 0.5))
-    half = Side(width=width, widest=widest, base=float(random.uniform(0.55, 0.75)), apex=float(random.uniform(1.0, 1.3)))
+    half = Side(
+        width=width, widest=widest, base=float(random.uniform(0.55, 0.75)), apex=float(random.uniform(1.0, 1.3))
+    )
     return Pinnate(
         right=half,
         left=replace(half, width=width * float(random.uniform(0.94, 1.06))),
@@ -111,4 +119,5 @@ def _common_leaf(streams: Streams) -> Pinnate:
         bow=float(random.uniform(0.1, 0.4)),
         petiole=float(random.uniform(0.12, 0.2)),
         petiole_sway=float(random.normal(0, 0.02)),
+        mesh_box=((-0.42, -0.1), (0.42, 1.02)),
     )

@@ -5,6 +5,8 @@ margin; brochidodromous: they join in loops; eucamptodromous: they curve up and 
 tertiaries: rungs from one secondary to the next.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.random import Generator
 
@@ -22,7 +24,7 @@ def vein_origins(
     steps = np.linspace(1.0, 1.0 / crowding, n_veins)
     steps = steps * random.uniform(1 - jitter, 1 + jitter, n_veins)
     rise = np.cumsum(steps)
-    return first + (last - first) * (rise - rise[0]) / (rise[-1] - rise[0])
+    return np.asarray(first + (last - first) * (rise - rise[0]) / (rise[-1] - rise[0]))
 
 
 def meet_edge(edge: Points, origins: Floats, angles: Floats) -> Floats:
@@ -34,9 +36,14 @@ def meet_edge(edge: Points, origins: Floats, angles: Floats) -> Floats:
     above = (edge[None, :, 1] - origins[:, None]) * np.sin(angles)[:, None] - edge[None, :, 0] * np.cos(angles)[:, None]
     below = above < 0
     last_below = edge.shape[0] - 1 - np.argmax(below[:, ::-1], axis=1)
-    fractions = np.where(below.any(axis=1), last_below, 0) / (edge.shape[0] - 1)
+    rows = np.arange(len(origins))
+    here = above[rows, last_below]
+    there = above[rows, np.minimum(last_below + 1, edge.shape[0] - 1)]
+    part = np.clip(here / np.where(here == there, -1.0, here - there), 0.0, 1.0)
+    fractions = np.where(below.any(axis=1), last_below + part, 0.0) / (edge.shape[0] - 1)
     # Veins never cross: their ends keep the order of their origins.
-    return np.asarray(np.maximum.accumulate(fractions + 1e-4 * np.arange(len(origins))))
+    least = 1e-4 * rows
+    return np.asarray(np.maximum.accumulate(fractions - least) + least)
 
 
 def run_to(origins: Points, ends: Points, angles: Floats, *, bow: float) -> Points:
@@ -68,7 +75,7 @@ def close_loops(veins: Points, *, at: float, reach: float) -> Points:
     gap = np.hypot(*(joins - ends).T)[:, None]
     along = np.stack([point_at(vein, min(at + 0.08, 1.0)) for vein in nexts]) - joins
     along /= np.maximum(np.hypot(*along.T), 1e-9)[:, None]
-    loop = bezier(ends, ends + heading * gap * 0.45, joins + along * gap * reach - [0, 0.0], joins, 17)
+    loop = bezier(ends, ends + heading * gap * 0.45, joins + along * gap * reach, joins, 17)
     return np.concatenate([veins[:-1], loop[:, 1:]], axis=1)
 
 
@@ -112,9 +119,7 @@ def rungs_between(
         length = float(np.hypot(*(lower[-1] - lower[0])))
         n_rungs = max(2, round(length / spacing))
         numbers = np.random.default_rng(int(seeds[k % len(seeds)]))
-        fields.append(
-            rungs(lower, upper, n_rungs=n_rungs, slant=slant, sag=sag, unrest=unrest, random=numbers)
-        )
+        fields.append(rungs(lower, upper, n_rungs=n_rungs, slant=slant, sag=sag, unrest=unrest, random=numbers))
     if not fields:
         return Strokes(np.zeros((0, N_TERTIARY, 2)), np.zeros((0, N_TERTIARY)))
     points = np.concatenate(fields)
@@ -132,7 +137,7 @@ def outer_arches(veins: Points, edge: Points, ends: Floats, *, width: float, ins
     arches = []
     for k in range(len(ends) - 1):
         stops = np.linspace(ends[k], ends[k + 1], 4)
-        for low, high in zip(stops[:-1], stops[1:], strict=True):
+        for low, high in pairwise(stops):
             a, b = inner[int(low * (n_points - 1))], inner[int(high * (n_points - 1))]
             out = edge[int((low + high) / 2 * (n_points - 1))] - inner[int((low + high) / 2 * (n_points - 1))]
             arches.append(bezier(a, a + 0.5 * out, b + 0.5 * out, b, N_TERTIARY))
@@ -148,16 +153,14 @@ def taper_secondaries(points: Points, *, start: Floats | float, end: float, powe
     return Strokes(points, taper(points.shape[1], starts, end, power))
 
 
-def net(
-    outline: Points, *, cell: float, width: float, gaps: float, along: float, random: Generator
-) -> Strokes:
-    """Return a net of areoles over an outline's box: strokes of two points, n_strokes about 3 a cell.
+def net(box: Points, *, cell: float, width: float, gaps: float, along: float, random: Generator) -> Strokes:
+    """Return a net of areoles over a box (2, 2), its low and high corner: strokes of two points, about 3 a cell.
 
     It is a honeycomb with its corners moved, stretched and swayed, and a share of its walls left out,
     which leaves freely ending veinlets. cell: its size in L; gaps: share of walls left out;
     along: angle in radians by which the rows lean from the midvein.
     """
-    low, high = outline.min(axis=0), outline.max(axis=0)
+    low, high = box
     centre, reach = (low + high) / 2, float(np.hypot(*(high - low))) / 2 + cell
     n_columns = int(np.ceil(2 * reach / (cell * 0.95)))
     n_rows = int(np.ceil(2 * reach / (cell * 0.87)))

@@ -42,18 +42,18 @@ def depth_in_blade(coverages: Coverages, placement: Placement) -> NDArray[np.flo
     pixels = distance_transform_edt(inside)
     # Measured between pixel centres; the outline runs half a pixel before the first one outside.
     depth = np.maximum(np.asarray(pixels) - 0.5, 0.0) / (placement.length * inside.shape[0])
-    return depth.astype(np.float32)
+    return np.asarray(depth, dtype=np.float32)
 
 
 def zone_map(
-    coverages: Coverages, placement: Placement, depth: NDArray[np.float32], foreign: Coverage | None
+    coverages: Coverages, height: NDArray[np.float64], depth: NDArray[np.float32], foreign: Coverage | None
 ) -> NDArray[np.uint8]:
     """Return the zone map (size, size) of one leaf on its place.
 
-    depth: of `depth_in_blade`; foreign: coverage of a label or ruler, or None.
+    height: how far along the midvein each pixel stands, in L (leaf coordinate y).
+    depth: of `depth_in_blade`. foreign: coverage of a label or ruler, or None.
     """
     size = depth.shape[0]
-    _, height = placement.pixel_centres(size)
     blade = coverages.blade >= 0.5
     zones = np.zeros((size, size), dtype=np.uint8)
     if foreign is not None:
