@@ -38,7 +38,8 @@ def _ragged_ring(centre: Points, radius: float, random: Generator) -> Points:
 
 def _hole(plan: LeafPlan, random: Generator) -> Points:
     # Between the midvein and the edge, away from both: insects leave the thick veins.
-    target = plan.outline[int(random.integers(len(plan.outline)))]
+    far = plan.outline[np.hypot(plan.outline[:, 0], plan.outline[:, 1]) > 0.35]
+    target = far[int(random.integers(len(far)))]
     foot = np.array([0.0, np.clip(target[1] * 0.8, 0.1, 0.8)])
     centre = foot + (target - foot) * random.uniform(0.35, 0.75)
     return _ragged_ring(centre, float(random.uniform(0.010, 0.026)), random)
@@ -49,6 +50,8 @@ def _tear(plan: LeafPlan, random: Generator) -> Points:
     lengths = arc_lengths(plan.outline)
     at = random.uniform(0.12, 0.42) + (0.5 if random.random() < 0.5 else 0.0)
     k = int(np.searchsorted(lengths, at * lengths[-1]))
+    far = np.hypot(plan.outline[:, 0], plan.outline[:, 1]) > 0.3
+    k = k if far[k] else int(np.argmax(far))
     return _ragged_ring(plan.outline[k], float(random.uniform(0.025, 0.05)), random)
 
 

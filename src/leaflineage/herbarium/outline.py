@@ -139,13 +139,19 @@ def cut_teeth(edge: Points, ends: Floats, teeth: Teeth, *, fade_base: float, fad
 
 
 def _tooth_phases(ends: Floats) -> tuple[Floats, Floats]:
-    """Return knots on [0, 1] and the tooth count there: whole at each end, going on beyond them."""
+    """Return knots on [0, 1] and the tooth count there: whole at each end, going on beyond them.
+
+    Where two ends lie far apart, more than one tooth stands between them.
+    """
     if len(ends) == 1:
         return np.array([0.0, ends[0], 1.0]), np.array([-1.0, 0.0, 1.0])
-    first, last = ends[1] - ends[0], ends[-1] - ends[-2]
-    n_before = max(1, round(ends[0] / first))
-    n_after = max(1, round((1 - ends[-1]) / last))
-    phases = np.concatenate([[-n_before], np.arange(len(ends)), [len(ends) - 1 + n_after]])
+    gaps = np.diff(ends)
+    usual = float(np.median(gaps))
+    between = np.maximum(1, np.rint(gaps / usual))
+    n_before = max(1, round(ends[0] / usual))
+    n_after = max(1, round((1 - ends[-1]) / usual))
+    whole = np.concatenate([[0.0], np.cumsum(between)])
+    phases = np.concatenate([[-n_before], whole, [whole[-1] + n_after]])
     return np.concatenate([[0.0], ends, [1.0]]), phases.astype(np.float64)
 
 

@@ -9,7 +9,7 @@ from leaflineage.herbarium.curves import Floats, bezier, direction, point_at, sw
 from leaflineage.herbarium.pinnate import box_of, petiole_stroke
 from leaflineage.herbarium.plan import LeafPlan, Points, Strokes, join_strokes, no_strokes
 from leaflineage.herbarium.streams import Streams
-from leaflineage.herbarium.venation import N_SECONDARY, N_TERTIARY, net, rungs_between
+from leaflineage.herbarium.venation import N_SECONDARY, net, rungs_between
 
 N_PRIMARY = 60
 
@@ -102,7 +102,8 @@ def _primary(tip: Points, width: float, bow: float) -> Strokes:
 def _plan_half(leaf: Palmate, lobes: tuple[Lobe, ...], random: Generator) -> _Half:
     flanks: list[_Flank] = []
     primaries: list[Strokes] = []
-    veins: list[list[Points]] = []
+    veins: list[Strokes] = []
+    width = 0.48 * leaf.primary_width
     for k, lobe in enumerate(lobes):
         tip = direction(lobe.angle) * lobe.length
         bow = float(random.normal(0.0, 0.02)) if k else 0.0
@@ -110,31 +111,28 @@ def _plan_half(leaf: Palmate, lobes: tuple[Lobe, ...], random: Generator) -> _Ha
         below = direction(lobe.sinus[0]) * lobe.sinus[1]
         lower = _flank(below, tip, lobe.n_lower, leaf, random, outward=1.0)
         flanks.append(lower)
-        veins.append(_secondaries_of(primary.points[0], lower, 1.0, random))
+        veins.append(_secondaries_of(primary.points[0], lower, 1.0, width, random))
         if k:
             primaries.append(primary)
             above = direction(lobes[k - 1].sinus[0]) * lobes[k - 1].sinus[1]
             upper = _flank(above, tip, lobe.n_upper, leaf, random, outward=-1.0)
             flanks.append(_Flank(upper.line[::-1], upper.tips))
-            veins.append(_secondaries_of(primary.points[0], upper, -1.0, random))
+            veins.append(_secondaries_of(primary.points[0], upper, -1.0, width, random))
     # From the insertion round the base, lobe by lobe, up to the apex.
     order = [np.zeros((1, 2))]
     for k in range(len(lobes) - 1, 0, -1):
         order += [flanks[2 * k - 1].line, flanks[2 * k].line]
     order.append(flanks[0].line)
     line = np.concatenate(order)
-    secondaries = [np.stack(group) for group in veins if group]
-    widths = 0.0062 * leaf.primary_width / 0.013
-    strokes = [Strokes(group, taper(N_SECONDARY, np.full(len(group), widths), 0.0018)) for group in secondaries]
     rungs = [
-        rungs_between(group, spacing=0.05, slant=0.1, sag=0.05, unrest=1.0, width=0.0030, random=random)
-        for group in secondaries
+        rungs_between(group.points, spacing=0.05, slant=0.1, sag=0.05, unrest=1.0, width=0.0030, random=random)
+        for group in veins
     ]
     return _Half(
         line=line,
         primaries=join_strokes(*primaries) if primaries else no_strokes(N_PRIMARY),
-        secondaries=join_strokes(*strokes) if strokes else no_strokes(N_SECONDARY),
-        tertiaries=join_strokes(*rungs) if rungs else no_strokes(N_TERTIARY),
+        secondaries=join_strokes(*veins),
+        tertiaries=join_strokes(*rungs),
     )
 
 
@@ -173,17 +171,21 @@ def _bowed(a: Points, b: Points, out: Points, leaf: Palmate, *, steep: bool = Fa
     return bezier(a, a + (middle - a) * 0.8, b + (middle - b) * 0.8, b, 14)[1:]
 
 
-def _secondaries_of(primary: Points, flank: _Flank, side: float, random: Generator) -> list[Points]:
-    """Return secondaries from a primary to the teeth of one flank, and two towards the sinus."""
+def _secondaries_of(primary: Points, flank: _Flank, side: float, width: float, random: Generator) -> Strokes:
+    """Return secondaries from a primary to the teeth of one flank, and two towards the sinus.
+
+    Those meet their like from the next lobe.
+    """
     sinus = flank.line[0]
     tip = primary[-1]
     length = float(np.hypot(*tip))
     axis = tip / length
     # Where along the primary the sinus stands; below it the blade is shared with the next lobe.
     foot = float(np.clip(sinus @ axis / length, 0.12, 0.7))
-    targets = [sinus * 0.90 + primary[int(foot * (len(primary) - 1))] * 0.10]
+    targets = [sinus * 0.95]
     if foot > 0.3:
-        targets.insert(0, sinus * 0.62 + primary[int(foot * 0.55 * (len(primary) - 1))] * 0.10)
+        targets.insert(0, sinus * 0.64)
+    n_towards_sinus = len(targets)
     targets += list(flank.tips)
     n = len(targets)
     ends = np.stack(targets)
@@ -191,12 +193,14 @@ def _secondaries_of(primary: Points, flank: _Flank, side: float, random: Generat
     across = np.abs(ends @ np.array([axis[1], -axis[0]])) / length
     origins = np.maximum.accumulate(np.clip(reach - across * 0.85, 0.06, 0.95) + 0.01 * np.arange(n))
     lines = []
-    for origin, end in zip(origins, ends, strict=True):
+    for k, (origin, end) in enumerate(zip(origins, ends, strict=True)):
         start = point_at(primary, origin)
         chord = end - start
         distance = float(np.hypot(*chord))
         outwards = np.array([axis[1], -axis[0]]) * side
         leave = 0.5 * (axis * np.cos(0.95) + outwards * np.sin(0.95)) + 0.5 * chord / max(distance, 1e-9)
-        line = bezier(start, start + leave * distance * 0.35, end - chord * 0.3, end, N_SECONDARY)
+        arrive = sinus / np.hypot(*sinus) * distance if k < n_towards_sinus else chord
+        line = bezier(start, start + leave * distance * 0.35, end - arrive * 0.3, end, N_SECONDARY)
         lines.append(sway(line, 0.003, float(random.uniform(0, 6.28))))
-    return lines
+    widths = np.where(np.arange(n) < n_towards_sinus, 0.65, 1.0) * width
+    return Strokes(np.stack(lines), taper(N_SECONDARY, widths, 0.0016))

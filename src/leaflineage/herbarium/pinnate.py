@@ -67,6 +67,12 @@ def box_of(outline: Points) -> Points:
     return np.stack([outline.min(axis=0), outline.max(axis=0)])
 
 
+def petiole_size(random: Generator, low: float, high: float) -> tuple[float, float]:
+    """Return a petiole's length between two bounds and how far its foot sways aside, in L."""
+    length = float(random.uniform(low, high))
+    return length, float(random.normal(0, 0.22)) * length
+
+
 def petiole_stroke(length: float, sway_by: float, width: float) -> Strokes:
     """Return the petiole from its foot to (0, 0), in the midvein's direction where they meet."""
     u = np.linspace(0.0, 1.0, 24)

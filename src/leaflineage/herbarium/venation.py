@@ -162,11 +162,11 @@ def net(box: Points, *, cell: float, width: float, gaps: float, along: float, ra
     """
     low, high = box
     centre, reach = (low + high) / 2, float(np.hypot(*(high - low))) / 2 + cell
-    n_columns = int(np.ceil(2 * reach / (cell * 0.95)))
+    n_columns = int(np.ceil(2 * reach / (cell * 0.5)))
     n_rows = int(np.ceil(2 * reach / (cell * 0.87)))
     column, row = np.meshgrid(np.arange(n_columns), np.arange(n_rows))
     # A brick wall: each brick's corners, joined along the row, and up at every second corner.
-    x = (column * 0.5 + 0.0) * cell * 2.0 * 0.5
+    x = column * 0.5 * cell
     y = row * cell * 0.87 + np.where((column + row) % 2 == 0, 0.14, -0.14) * cell
     jitter = random.uniform(-0.34, 0.34, (2, n_rows, n_columns)) * cell
     x, y = x + jitter[0] * 0.8, y + jitter[1]
