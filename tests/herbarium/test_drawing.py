@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.ndimage import binary_dilation, distance_transform_edt
+from scipy.ndimage import binary_dilation, distance_transform_edt, label
 
 from leaflineage.herbarium import FAMILIES, PLANTED_SHORTCUT_FAMILY, Drawing, draw_specimen
 from leaflineage.herbarium.extras import LABEL_BOX
@@ -71,6 +71,11 @@ def test_no_leaf_is_cut_by_the_sheet_and_every_leaf_fills_it(drawings: dict[tupl
         assert min(rows.min(), columns.min()) >= 2, (family, index)
         assert max(rows.max(), columns.max()) <= SIZE - 3, (family, index)
         assert max(np.ptp(rows), np.ptp(columns)) >= 0.6 * SIZE, (family, index)
+
+
+def test_a_leaf_is_one_piece_with_its_petiole(drawings: dict[tuple[str, int], Drawing]) -> None:
+    for (family, index), drawing in drawings.items():
+        assert label(leaf_of(drawing.zones), np.ones((3, 3)))[1] == 1, (family, index)
 
 
 def test_the_margin_is_as_deep_as_the_zones_say(drawings: dict[tuple[str, int], Drawing]) -> None:

@@ -69,7 +69,7 @@ def _flank(corner: Points) -> Points:
     u = np.linspace(0.0, 1.0, 40)[:, None]
     side = np.sign(corner[0])
     hollow = np.array([side * 0.05, 0.20])
-    line = (1 - u) ** 2 * corner + 2 * (1 - u) * u * (hollow + corner * 0.25) + u**2 * np.array([side * 0.006, 0.0])
+    line = (1 - u) ** 2 * corner + 2 * (1 - u) * u * (hollow + corner * 0.25) + u**2 * np.array([side * 0.012, 0.0])
     return np.asarray(line[1:])
 
 
