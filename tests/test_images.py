@@ -139,6 +139,7 @@ def test_a_dark_sixteen_bit_image_stays_dark() -> None:
     [
         (np.array([[0.0, 0.5, 1.0]], dtype=np.float32), [0, 128, 255]),
         (np.array([[0.0, 100.0, 255.0]], dtype=np.float32), [0, 100, 255]),
+        (np.array([[np.nan, np.inf, 1.0]], dtype=np.float32), [0, 0, 255]),
         (np.array([[np.nan, -3.0, 65535.0]], dtype=np.float32), [0, 0, 255]),
         (np.array([[0, 32768, 65535]], dtype=np.int32), [0, 128, 255]),
         (np.array([[0, 2**30, 2**31 - 1]], dtype=np.int32), [0, 128, 255]),
@@ -234,14 +235,16 @@ def test_a_file_that_is_no_whole_picture_gives_a_sentence(data: bytes, fault: st
     assert str(caught.value).endswith(".")
 
 
-def test_pillows_own_bound_neither_warns_nor_stands_in_the_way_and_is_left_as_it_was() -> None:
-    before = Image.MAX_IMAGE_PIXELS
+def test_pillows_own_bound_neither_warns_nor_stands_in_the_way_and_is_left_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 89_000_000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert inspect_image(make_png_header(15_000, 10_000), max_pixels=1000).fault == "more than 1,000 pixels"
         # allowed by ours, forbidden by Pillow's: it fails for its missing pixels, not for its size
         assert inspect_image(make_png_header(18_500, 10_000), max_pixels=10**9).fault == images.DAMAGED
-    assert before == Image.MAX_IMAGE_PIXELS
+    assert Image.MAX_IMAGE_PIXELS == 89_000_000
 
 
 def test_the_error_names_the_file_not_its_folder(tmp_path: Path) -> None:
@@ -299,7 +302,16 @@ def test_padding_to_an_input_that_is_not_square_keeps_the_aspect() -> None:
 
 @pytest.mark.parametrize("fit", ["pad", "crop", "squash"])
 @pytest.mark.parametrize("shape", [(1, 60_000), (60_000, 1), (1, 1)])
-def test_a_picture_of_extreme_shape_needs_no_extreme_memory(fit: str, shape: tuple[int, int]) -> None:
+def test_a_picture_of_extreme_shape_needs_no_extreme_memory(
+    fit: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resize = Image.Image.resize
+
+    def watch(self: Image.Image, size: tuple[int, int], *args: object, **kwargs: object) -> Image.Image:
+        assert max(self.width * self.height, size[0] * size[1]) <= 64_000_000
+        return resize(self, size, *args, **kwargs)
+
+    monkeypatch.setattr(Image.Image, "resize", watch)
     fitted, frame = fit_image(np.zeros((*shape, 3), dtype=np.uint8), preprocessing=make_preprocessing(fit))
     assert fitted.shape == (64, 64, 3)
     assert (fitted == 0).any()

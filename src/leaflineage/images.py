@@ -302,7 +302,7 @@ def _scale_grey(image: Image.Image) -> Pixels:
         highest = float(values.max())
         tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
         top = next((each for each in tops if highest <= each), highest)
-    grey: Pixels = np.clip(np.rint(values * (255.0 / max(top, 1.0))), 0, 255).astype(np.uint8)
+    grey: Pixels = np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8)
     return grey
 
 

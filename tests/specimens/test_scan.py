@@ -119,6 +119,13 @@ def test_a_pair_of_split_folders_above_the_families_is_a_split(tmp_path: Path, t
     assert catalogue.families == ["Fagaceae"]
 
 
+def test_a_family_beside_a_pair_of_split_folders_stays_a_family(tmp_path: Path) -> None:
+    files = ["train/Fagaceae/a.jpg", "val/Fagaceae/b.jpg", "Rosaceae/c.jpg"]
+    catalogue = scan(fill(tmp_path, {file: make_picture(n) for n, file in enumerate(files)}))
+    assert catalogue.families == ["Fagaceae", "Rosaceae"]
+    assert by_file(catalogue)["Rosaceae/c.jpg"].split == "unknown"
+
+
 def test_a_folder_named_test_among_families_is_a_family(root: Path) -> None:
     fill(root, {"test/x.jpg": make_picture(9)})
     assert scan(root).families == ["Fagaceae", "Rosaceae", "test"]
