@@ -13,7 +13,6 @@ N_OVERLAYS = 5  # heat maps shown there; the concept's own page shows all
 NARROWEST_LABEL = 0.03  # share under which a segment carries no number
 NARROWEST_NOTE = 0.05  # share under which a segment carries no percentage
 LETTER_WIDTH = 0.0072  # of the bar's width at a desktop's size, for one letter of a name
-WARNING_FLAGS = frozenset({"unstable", "one_source", "one_species", "off_leaf", "shortcut", "few_specimens"})
 
 
 def sign_of(value: float) -> str:
@@ -141,11 +140,9 @@ def make_crops(
 
 
 def make_badges(site: Site, concept: AtlasConcept) -> tuple[Badge, ...]:
-    """Return the words in frames under a concept: that it speaks against, and its flags."""
+    """Return the words in frames under a concept: its flags, all of them warnings."""
     words = site.words
     badges = []
-    if concept.importance.contribution < 0:
-        badges.append(Badge(words("flag.speaks_against")))
     for flag in concept.flags:
         key = flag.replace("-", "_").replace(" ", "_")
         text = words.get(f"flag.{key}", flag.replace("_", " ").replace("-", " "))

@@ -230,6 +230,7 @@ class FamiliesPage:
     n_built: int
     n_missing: int
     has_orders: bool
+    queries: tuple[Start, ...]
     unlisted: tuple[Fact, ...]
 
 
@@ -296,6 +297,7 @@ class ConceptPage:
     heat_caption: str
     groups: tuple[CropGroup, ...]
     histogram: tuple[Bar, ...]
+    histogram_ticks: tuple[float, ...]
     histogram_mean: float
     histogram_note: str
     histogram_alt: str

@@ -69,6 +69,7 @@ def view_concept(
         heat_caption=sentences.caution_heat(words, site.index, shown),
         groups=_grade(site, page, family, concept, specimens),
         histogram=bars,
+        histogram_ticks=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
         histogram_mean=importance.total_sobol_index,
         histogram_note=words(
             "concept.histogram_note",

@@ -14,7 +14,7 @@ from leaflineage.website.figures import (
     make_rows,
     picture_of_concept,
 )
-from leaflineage.website.pages import Fact, FamiliesPage, FamilyLine, FamilyPage, Link, MissingPage, Picture
+from leaflineage.website.pages import Fact, FamiliesPage, FamilyLine, FamilyPage, Link, MissingPage, Picture, Start
 from leaflineage.website.words import write_decimal, write_percent
 
 N_PLATE = 3  # specimens on the sheet of a family's page
@@ -38,8 +38,18 @@ def view_families(site: Site) -> FamiliesPage:
         n_built=n_built,
         n_missing=len(families) - n_built,
         has_orders=has_orders,
+        queries=tuple(_view_query(site, page, query) for query in site.index.queries if not query.withheld),
         unlisted=list_unlisted(site),
     )
+
+
+def _view_query(site: Site, page: str, query: AtlasSpecimen) -> Start:
+    words, name = site.words, query.catalogue_number or query.id
+    alt = words("alt.query", leaf=leaf_word(site), specimen=name)
+    picture = make_picture(page, query.image, query.width, query.height, alt)
+    first = site.families.get(query.predicted[0].family) if query.predicted else None
+    note = words("families.query_note", family=first.name) if first else ""
+    return Start(name, note, site.link(page, links.specimen_page(query.id)), picture)
 
 
 def list_unlisted(site: Site) -> tuple[Fact, ...]:

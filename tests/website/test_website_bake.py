@@ -1,0 +1,199 @@
+"""The bake: what it writes, what it refuses, and that it does the same again."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from website.synthetic_run import HOSTILE, make_run
+
+from leaflineage.errors import ArtifactError, SiteError
+from leaflineage.website import bake as bake_module
+from leaflineage.website import links
+from leaflineage.website.bake import BakeReport, bake, copy_atlas
+from leaflineage.website.check import check_site
+
+
+def digest_tree(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_baked_site_has_no_problem(site: Path) -> None:
+    assert [str(problem) for problem in check_site(site)] == []
+
+
+def test_a_second_bake_gives_the_same_bytes(run_folder: Path, tmp_path: Path) -> None:
+    first = bake(run_folder, tmp_path / "a").site
+    second = bake(run_folder, tmp_path / "b").site
+    again = bake(run_folder, tmp_path / "a").site
+    assert digest_tree(first) == digest_tree(second) == digest_tree(again)
+
+
+def test_the_report_counts_pages_and_pictures(report: BakeReport) -> None:
+    pages = list(report.site.rglob("*.html"))
+    pictures = list((report.site / "media").rglob("*.webp"))
+    assert (report.n_pages, report.n_pictures) == (len(pages), len(pictures))
+    assert not report.over_budget
+    assert any("licence" in note for note in report.notes)
+
+
+def test_pictures_are_links_not_copies(site: Path, run_folder: Path) -> None:
+    for picture in (site / "media").rglob("*.webp"):
+        assert picture.samefile(run_folder / picture.relative_to(site / "media"))
+
+
+def test_every_concept_has_a_stable_address_by_its_own_number(site: Path, run_folder: Path) -> None:
+    index = json.loads((run_folder / "index.json").read_text())
+    ids = [concept["id"] for family in index["families"] for concept in family["concepts"]]
+    assert len(ids) == 9
+    for concept_id in ids:
+        assert (site / "families" / f"{concept_id}.html").is_file()
+
+
+def test_a_hostile_name_is_text_everywhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        assert HOSTILE not in page.read_text(), page
+    assert "<img" not in (site / links.SEARCH_INDEX).read_text()
+    assert "&lt;img src=x onerror=alert(1)&gt;" in (site / links.FAMILIES).read_text()
+
+
+def test_a_missing_family_stands_with_its_reason(site: Path) -> None:
+    reason = "4 specimens where 10 are needed"
+    assert reason in (site / links.FAMILIES).read_text()
+    assert reason in (site / "families" / "platanaceae" / "index.html").read_text()
+    assert reason in (site / links.METHOD).read_text()
+
+
+def test_the_data_reach_the_pictures_from_where_they_lie(site: Path) -> None:
+    atlas = json.loads((site / links.ATLAS_DATA).read_text())
+    paths = [specimen["image"] for specimen in atlas["specimens"]]
+    for family in atlas["families"]:
+        for concept in family["concepts"]:
+            paths += [each["image"] for each in concept["visualizations"]]
+            paths += [crop[key] for crop in concept["crops"] for key in ("image", "heatmap")]
+    assert paths
+    for path in paths:
+        assert path.startswith("../media/")
+        assert (site / "data" / path).resolve().is_file()
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 5000])
+def test_the_data_are_copied_alike_in_pieces_of_any_size(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    source = tmp_path / "small.json"
+    source.write_text(
+        json.dumps({"crops": [{"image": f"families/a/{i}.webp", "x": 'an "image": "no"'} for i in range(9)]})
+    )
+    copy_atlas(source, tmp_path / "whole.json")
+    monkeypatch.setattr(bake_module, "CHUNK", chunk)
+    monkeypatch.setattr(bake_module, "LONGEST_PATH", 40)
+    copy_atlas(source, tmp_path / "pieces.json")
+    assert (tmp_path / "pieces.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    crops = json.loads((tmp_path / "whole.json").read_text())["crops"]
+    assert crops[3] == {"image": "../media/families/a/3.webp", "x": 'an "image": "no"'}
+
+
+def test_the_specimens_are_there_as_a_table(site: Path) -> None:
+    with (site / links.SPECIMENS_DATA).open() as stream:
+        assert len(list(csv.DictReader(stream))) == 21
+
+
+def test_files_of_a_former_bake_go_and_all_others_stay(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", n_concepts=2, n_crops=1)
+    site = bake(run).site
+    (site / "CNAME").write_text("example.org")
+    gone = "families/betulaceae/concept-03.html"
+    manifest = json.loads((site / links.MANIFEST).read_text())
+    manifest["files"].append(gone)
+    (site / links.MANIFEST).write_text(json.dumps(manifest))
+    (site / gone).write_text("stale")
+    assert bake(run).n_removed == 1
+    assert not (site / gone).exists()
+    assert (site / "CNAME").read_text() == "example.org"
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(SiteError, match="Choose an empty folder"):
+        bake(run_folder, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_bake_that_fails_leaves_the_former_site(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", n_concepts=2, n_crops=1)
+    site = bake(run).site
+    before = digest_tree(site)
+    next((run / "families" / "fagaceae" / "crops").rglob("*.webp")).unlink()
+    with pytest.raises(SiteError, match="is not in the run"):
+        bake(run)
+    assert digest_tree(site) == before
+    assert not site.with_name("site.part").exists()
+
+
+def test_a_run_without_an_index_is_an_artifact_error(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="Build the run first"):
+        bake(tmp_path)
+
+
+def test_a_record_of_another_schema_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, n_concepts=2, n_crops=1)
+    index = json.loads((run / "index.json").read_text())
+    (run / "index.json").write_text(json.dumps({**index, "schema": "leaflineage.index/9"}))
+    with pytest.raises(ArtifactError, match="index/9"):
+        bake(run)
+
+
+def test_a_picture_outside_the_run_is_refused() -> None:
+    with pytest.raises(SiteError, match="inside the run"):
+        links.media("../secret.webp")
+
+
+def test_a_drawn_atlas_says_so_on_every_page_and_is_not_indexed(tmp_path: Path) -> None:
+    run = make_run(tmp_path, n_concepts=2, n_crops=1, drawn=True)
+    site = bake(run).site
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        assert "Drawn leaves, not specimens." in text, page
+        assert "Every leaf here is drawn by a program to test the method." in text, page
+        assert '<meta name="robots" content="noindex">' in text, page
+    assert 'alt="Drawn leaf of' in (site / "families" / "betulaceae" / "index.html").read_text()
+    assert [str(problem) for problem in check_site(site)] == []
+
+
+def test_a_public_address_gives_a_sitemap_and_a_404_page_with_links(run_folder: Path, tmp_path: Path) -> None:
+    site = bake(run_folder, tmp_path / "site", base_url="https://example.org/LeafLineage/").site
+    assert "https://example.org/LeafLineage/families/betulaceae/index.html" in (site / "sitemap.xml").read_text()
+    assert 'href="/LeafLineage/index.html"' in (site / links.NOT_FOUND).read_text()
+    assert [str(problem) for problem in check_site(site)] == []
+
+
+def test_a_family_page_is_small(tmp_path: Path) -> None:
+    run = make_run(tmp_path, n_concepts=10, n_crops=10)
+    page = bake(run).site / "families" / "betulaceae" / "index.html"
+    data = page.read_bytes()
+    assert len(data) < 100_000
+    assert len(gzip.compress(data)) < 15_000
+
+
+def test_the_report_of_a_heavy_site_says_so(run_folder: Path, tmp_path: Path) -> None:
+    report = bake(run_folder, tmp_path / "site", budget_mb=0.01)
+    assert report.over_budget
+    assert [problem.rule for problem in check_site(report.site)] == ["over-budget"]
+
+
+def test_named_concepts_are_called_by_their_names(tmp_path: Path) -> None:
+    run = make_run(tmp_path, n_concepts=3, n_crops=1, named=True)
+    site = bake(run).site
+    text = (site / "families" / "betulaceae" / "index.html").read_text()
+    assert "toothed margin" in text
+    concepts = [path.read_text() for path in (site / "families" / "betulaceae").glob("concept-*.html")]
+    assert any("Its name is a suggestion by a program." in text for text in concepts)

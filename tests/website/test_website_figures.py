@@ -1,0 +1,147 @@
+"""Figures and sentences: bars that fill the line, axes that hold nought, sentences with the right sign."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from leaflineage.records import AtlasFamily, Index
+from leaflineage.resources import find_resource
+from leaflineage.website import links, sentences
+from leaflineage.website.bake import list_pages, read_family, read_record
+from leaflineage.website.context import Site, base_path_of, make_url
+from leaflineage.website.figures import (
+    make_axis,
+    make_histogram,
+    make_importance_bars,
+    make_rows,
+    place_bar,
+    place_zero,
+)
+from leaflineage.website.words import Words
+
+
+@pytest.fixture(scope="module")
+def made(run_folder: Path) -> tuple[Site, AtlasFamily]:
+    index = read_record(run_folder / "index.json", Index, "index")
+    site = Site(index, Words.load(find_resource("locale") / "en.toml"), frozenset(list_pages(index)), None, None)
+    family, _ = read_family(run_folder, "betulaceae")
+    return site, family
+
+
+def with_signs(family: AtlasFamily, signs: list[int]) -> AtlasFamily:
+    concepts = [
+        concept.model_copy(update={"importance": concept.importance.model_copy(update={"contribution": 0.3 * sign})})
+        for concept, sign in zip(family.concepts, signs, strict=True)
+    ]
+    return family.model_copy(update={"concepts": concepts})
+
+
+def test_the_segments_of_the_bar_fill_it(made: tuple[Site, AtlasFamily]) -> None:
+    site, family = made
+    bars = make_importance_bars(site, family)
+    assert [bar.fill for bar in bars] == ["for", "for", "against", "rest"]
+    assert bars[0].start == 0
+    for before, after in itertools.pairwise(bars):
+        assert after.start == pytest.approx(before.start + before.length)
+    assert bars[-1].start + bars[-1].length == pytest.approx(1)
+
+
+def test_rows_fall_by_contribution_and_end_with_the_rest(made: tuple[Site, AtlasFamily]) -> None:
+    site, family = made
+    rows, zero = make_rows(site, links.family_page(family.slug), family)
+    logits = [row.logits for row in rows[:-1]]
+    assert logits == sorted(logits, reverse=True)
+    assert rows[-1].bar.fill == "rest"
+    assert 0 < zero < 1
+    assert sum(row.share for row in rows) == pytest.approx(1)
+
+
+def test_a_bar_ends_at_nought_on_either_side() -> None:
+    axis = make_axis([-1.0, 3.0])
+    zero = place_zero(axis)
+    assert place_bar(2.0, axis).start == pytest.approx(zero)
+    against = place_bar(-1.0, axis)
+    assert against.start + against.length == pytest.approx(zero)
+    assert against.fill == "against"
+    assert make_axis([])[0] < 0 < make_axis([])[1]
+
+
+def test_a_histogram_counts_each_value_once() -> None:
+    bars, counts = make_histogram([0.0, 0.05, 0.1, 1.0, 1.2, -0.1])
+    assert counts == [3, 1, 0, 0, 0, 0, 0, 0, 0, 2]
+    assert max(bar.length for bar in bars) == 1
+
+
+@pytest.mark.parametrize(
+    ("signs", "says", "does_not"),
+    [
+        ([1, 1, 1], "above all by", "against"),
+        ([1, 1, -1], "above all by", "No shown concept"),
+        ([-1, -1, -1], "No shown concept speaks for", "above all"),
+    ],
+)
+def test_the_opening_sentence_follows_the_signs(
+    made: tuple[Site, AtlasFamily], signs: list[int], says: str, does_not: str
+) -> None:
+    site, family = made
+    sentence = sentences.open_family(site, links.family_page(family.slug), with_signs(family, signs))
+    assert says in sentence
+    assert does_not not in sentence
+
+
+def test_the_account_adds_up(made: tuple[Site, AtlasFamily]) -> None:
+    site, family = made
+    assert sentences.account_for(site.words, family) == (
+        "These three concepts account for 88\u202f% of this family’s score; 12\u202f% is in what they leave out."
+    )
+
+
+def test_the_accuracy_is_told_with_interval_training_and_chance(made: tuple[Site, AtlasFamily]) -> None:
+    site, family = made
+    assert sentences.caution_accuracy(site.words, family) == (
+        "Accuracy 0.56 (0.37–0.73) on 25 leaves not used in training; 0.85 on leaves used in training. "
+        "Guessing would give 0.03."
+    )
+
+
+def test_the_composition_names_the_largest_source(made: tuple[Site, AtlasFamily]) -> None:
+    site, family = made
+    assert sentences.caution_composition(site.words, family) == (
+        "120 images of 103 leaves, 3 species; 51\u202f% from one source. Few species or one source: the concepts may "
+        "describe that species or that camera."
+    )
+
+
+def test_ordinals_are_english() -> None:
+    assert [sentences.write_ordinal(n) for n in (1, 2, 3, 11, 97, 101)] == [
+        "1st",
+        "2nd",
+        "3rd",
+        "11th",
+        "97th",
+        "101st",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("page", "target", "link"),
+    [
+        ("index.html", "families/a/index.html", "families/a/index.html"),
+        ("families/a/index.html", "index.html", "../../index.html"),
+        ("families/a/index.html", "families/a/concept-01.html#x", "concept-01.html#x"),
+        ("index.html", "media/a b.webp", "media/a%20b.webp"),
+        ("index.html", "#x", "#x"),
+    ],
+)
+def test_links_are_relative(page: str, target: str, link: str) -> None:
+    assert links.relative(page, target) == link
+
+
+def test_public_addresses() -> None:
+    assert make_url("https://a.org/L/", "index.html") == "https://a.org/L/"
+    assert make_url("https://a.org/L", "method.html") == "https://a.org/L/method.html"
+    assert base_path_of("https://a.org") == "/"
+    assert base_path_of("https://a.org/L/") == "/L/"
