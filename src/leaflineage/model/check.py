@@ -214,7 +214,14 @@ def _name_the_cause(check: AccuracyCheck, constants: dict[str, float], orders: d
     order_counts = orders[best_order] >= max(check.bound, 0.5, 2 * top1)
     constants_count = constants.get(best_constants, 0.0) >= max(check.bound, 2 * top1)
     if constants_count and not (order_counts and orders[best_order] > constants[best_constants]):
-        return f"Probably the pixels are scaled or ordered otherwise than in training: it wants {best_constants}."
+        advice = (
+            "Reorder the first layer's weights."
+            if best_constants.startswith("BGR")
+            else "Set [classifier] mean and std."
+        )
+        return (
+            f"Probably the pixels are scaled or ordered otherwise than in training: it wants {best_constants}. {advice}"
+        )
     if order_counts:
         alphabetical = orders.get("label_names in alphabetical order", 0.0)
         right = "alphabetical order" if alphabetical >= 0.9 * orders[best_order] else "the order it was trained with"

@@ -273,24 +273,37 @@ def measure_split(classifier: Classifier, images: Tensor) -> SplitMeasures:
         pooled_logits = classifier.head(pooled.expand_as(maps), prefix)
         blank_logits = classifier.head(torch.zeros_like(maps), prefix)
         without_prefix = classifier.head(maps) if prefix is not None else split
-        # Midpoints between each specimen and the next: an affine h takes the midpoint of two maps to that of logits.
-        middle = (pooled + pooled.roll(1, 0)) / 2
-        middle_logits = classifier.head(middle.expand_as(maps), prefix)
-        middle_of_logits = (pooled_logits + pooled_logits.roll(1, 0)) / 2
+        by_midpoint = all(
+            _keeps_midpoint(classifier, pooled, other, like=maps, prefix=prefix)
+            for other in (pooled.roll(1, 0), torch.zeros_like(pooled))
+        )
         energy = float(maps.double().square().sum())
         negative = float(maps.double().clamp(max=0).square().sum())
         pools_first = relative_difference(pooled_logits, split) <= TOLERANCE
-        by_midpoint = pools_first and relative_difference(middle_logits, middle_of_logits) <= TOLERANCE
         return SplitMeasures(
             split_error=relative_difference(split, whole),
             pools_first=pools_first,
-            affine_head=by_midpoint and _equals_last_linear(classifier.network, pooled.flatten(1), split),
+            affine_head=pools_first
+            and by_midpoint
+            and _equals_last_linear(classifier.network, pooled.flatten(1), split),
             depends_on_cells=relative_difference(blank_logits, split) > TOLERANCE,
             negative_energy=negative / energy if energy > 0 else 0.0,
             prefix_matters=relative_difference(without_prefix, split) > TOLERANCE,
-            affine_by_midpoint=by_midpoint,
+            affine_by_midpoint=pools_first and by_midpoint,
             finite=bool(torch.isfinite(whole).all()),
         )
+
+
+def _keeps_midpoint(
+    classifier: Classifier, pooled: Tensor, other: Tensor, *, like: Tensor, prefix: Tensor | None
+) -> bool:
+    """Tell whether h takes the midpoint of two pooled maps (n, 1, 1, n_channels) to the midpoint of their logits.
+
+    Between two specimens, which may be close, and between a specimen and nothing, which is where masks lead.
+    """
+    middle = classifier.head(((pooled + other) / 2).expand_as(like), prefix)
+    ends = [classifier.head(end.expand_as(like), prefix) for end in (pooled, other)]
+    return relative_difference(middle, (ends[0] + ends[1]) / 2) <= TOLERANCE
 
 
 def _equals_last_linear(network: nn.Module, pooled: Tensor, logits: Tensor) -> bool:
