@@ -260,7 +260,9 @@ def init(path: Path) -> None:
     try:
         path.write_text((find_resource("configs") / "template.toml").read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path} could not be written: {error.strerror}. Name a file in a folder that is there.") from error
+        raise ConfigError(
+            f"{path} could not be written: {error.strerror}. Name a file in a folder that is there."
+        ) from error
     click.echo(f"{path} written. Set [specimens] root and [classifier] source in it, then: leaflineage plan {path}")
 
 

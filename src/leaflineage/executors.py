@@ -114,9 +114,7 @@ class Executor:
                 yield run_task(stage_name, slug, *self._arguments)
             return
         pool = self._get_pool()
-        waiting: set[Future[TaskReport]] = {
-            pool.submit(run_task, stage_name, slug, *self._arguments) for slug in slugs
-        }
+        waiting: set[Future[TaskReport]] = {pool.submit(run_task, stage_name, slug, *self._arguments) for slug in slugs}
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
@@ -133,9 +131,7 @@ class Executor:
         if self._pool is None:
             for name in THREAD_VARIABLES:
                 os.environ[name] = "1"  # spawned processes read it before they import numpy
-            self._pool = ProcessPoolExecutor(
-                self.jobs, mp_context=get_context("spawn"), initializer=_start_worker
-            )
+            self._pool = ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"), initializer=_start_worker)
         return self._pool
 
 
@@ -150,6 +146,4 @@ def _run(stage_name: str, context: Context) -> None:
     limit_threads()  # again: the import may have brought torch
     fingerprint = compute_fingerprint(stage, context)
     payload, files = module.run(context)
-    context.store.commit(
-        stage.record_path(context.slug), stage.kind, payload, fingerprint=fingerprint, files=files
-    )
+    context.store.commit(stage.record_path(context.slug), stage.kind, payload, fingerprint=fingerprint, files=files)

@@ -32,9 +32,7 @@ SCHEMAS = {
     "site": "leaflineage.site/1",
 }
 
-DEVICE_NAMES = frozenset(
-    ["con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))]
-)
+DEVICE_NAMES = frozenset(["con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))])
 
 
 class Record(BaseModel):

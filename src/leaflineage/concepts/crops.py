@@ -46,9 +46,7 @@ def is_blank(square: NDArray[np.uint8]) -> bool:
     return bool((square.reshape(-1, 3).std(axis=0) / 255 < BLANK).all())
 
 
-def find_top_cells(
-    maps: Floats, groups: Sequence[str], *, n_crops: int
-) -> list[list[tuple[int, int, int, float]]]:
+def find_top_cells(maps: Floats, groups: Sequence[str], *, n_crops: int) -> list[list[tuple[int, int, int, float]]]:
     """Return, a concept each, the strongest cell of the strongest specimens, at most one a group.
 
     Parameters

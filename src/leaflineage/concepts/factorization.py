@@ -78,8 +78,9 @@ def factorize(
     cells /= scale
     coefficients, bank = _start_nndsvd(cells, min(n_concepts, *cells.shape), seed)
     norm = float(np.linalg.norm(cells))
-    first_gradient, iteration = 0.0, 0
-    for iteration in range(1, max_iterations + 1):
+    first_gradient, n_iterations = 0.0, 0
+    while n_iterations < max_iterations:
+        n_iterations += 1
         gram, products = bank @ bank.T, cells @ bank.T
         _sweep(coefficients, gram, products)
         gram, products = coefficients.T @ coefficients, cells.T @ coefficients  # (n_channels, n_concepts)
@@ -90,7 +91,7 @@ def factorize(
             break
         _sweep(columns, gram, products)
         bank = np.ascontiguousarray(columns.T)
-    return _tidy(coefficients, bank, scale, iteration)
+    return _tidy(coefficients, bank, scale, n_iterations)
 
 
 def encode(activations: Floats, concept_bank: Floats, *, tolerance: float = 1e-6) -> Floats:
@@ -126,7 +127,8 @@ def encode(activations: Floats, concept_bank: Floats, *, tolerance: float = 1e-6
         violation = np.where(coefficients > 0, np.abs(gradient), np.maximum(-gradient, 0))
         if float(violation.max(initial=0)) <= bound:
             break
-    return coefficients.astype(np.float32)
+    encoded: Floats = coefficients.astype(np.float32)
+    return encoded
 
 
 def measure_relative_error(activations: Floats, coefficients: Floats, concept_bank: Floats) -> float:

@@ -241,6 +241,7 @@ def _estimate_jansen(
 
     def answer(masks: Floats) -> Floats:
         logits = evaluate(masks, players)
-        return logits[:, output] - logits.mean(axis=1)
+        centred: Floats = logits[:, output] - logits.mean(axis=1)
+        return centred
 
     return estimate_total_indices(answer, len(players), n_designs=n_designs, seed=seed)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from leaflineage import __version__
 from leaflineage.records import (
-
     AtlasConcept,
     AtlasFamily,
     AtlasRecord,
@@ -172,9 +171,7 @@ def _describe_family(
     ]
     residual = importance["residual"]
     facts = {
-        "accuracy": measure_accuracy(
-            [order[i] for i in counted], [output] * len(counted), chance=chance, split=split
-        ),
+        "accuracy": measure_accuracy([order[i] for i in counted], [output] * len(counted), chance=chance, split=split),
         "training_accuracy": measure_accuracy(
             [order[i] for i in trained], [output] * len(trained), chance=chance, split="training"
         )
@@ -400,9 +397,7 @@ def _make_index(
     }
 
 
-def _write_atlas(
-    context: Context, header: dict[str, Any], slugs: list[str], queries: list[dict[str, Any]]
-) -> str:
+def _write_atlas(context: Context, header: dict[str, Any], slugs: list[str], queries: list[dict[str, Any]]) -> str:
     families, specimens = [], list(queries)
     for slug in slugs:
         record = context.store.read_json(f"families/{slug}/family.json", "family", stage="collect")
@@ -422,5 +417,3 @@ def _encode_csv(specimens: list[Specimen]) -> bytes:
         cells = ["" if row[column] is None else str(row[column]) for column in CSV_COLUMNS]
         writer.writerow([f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t") else cell for cell in cells])
     return buffer.getvalue().encode()
-
-

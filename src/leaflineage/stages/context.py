@@ -164,7 +164,7 @@ def choose_device(wanted: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise ModelError(
             f"The device {wanted!r} was wanted, and torch has none of that name here ({str(error).splitlines()[0]}). "
-            'Use --device cpu, or --device auto to take what there is.'
+            "Use --device cpu, or --device auto to take what there is."
         ) from error
     return wanted
 

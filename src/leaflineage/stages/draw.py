@@ -14,9 +14,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     settings = context.config.specimens.draw
     assert settings is not None, "draw runs only where the config draws"
     family = next(name for name in FAMILIES if make_slug(name) == context.slug)
-    rows = write_family(
-        context.store.path("specimens"), family, n=settings.n, size=settings.size, seed=settings.seed
-    )
+    rows = write_family(context.store.path("specimens"), family, n=settings.n, size=settings.size, seed=settings.seed)
     files = {}
     for row in rows:
         stem = "specimens/" + row["path"].removesuffix(".png")

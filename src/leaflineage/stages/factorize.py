@@ -27,9 +27,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     group_of = {each.id: each.group for each in context.specimens}
     fitted_on, of_specimen = _choose_rows(context, arrays)
     try:
-        fit = factorize(
-            fitted_on, n_concepts=settings.n_concepts, seed=seed, max_iterations=settings.max_iterations
-        )
+        fit = factorize(fitted_on, n_concepts=settings.n_concepts, seed=seed, max_iterations=settings.max_iterations)
     except ActivationError as error:
         raise ActivationError(f"{context.family.name}: {error}") from error
     bank = fit.concept_bank
@@ -61,9 +59,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         cosines, found = measure_stability(bank, banks)
         payload["stability"] = {"cosine": cosines, "found_in": found, "n_refits": settings.refits}
     name = f"{folder}/concepts.safetensors"
-    sha256 = context.store.write_arrays(
-        name, {"concept_bank": bank, "coefficients": coefficients, "maps": stored}
-    )
+    sha256 = context.store.write_arrays(name, {"concept_bank": bank, "coefficients": coefficients, "maps": stored})
     return payload, {name: sha256}
 
 

@@ -104,9 +104,7 @@ def find_similar_concepts(arrays: Mapping[str, FamilyArrays]) -> dict[str, list[
         cosines = np.where(owner == owner[index], -1.0, bank @ bank[index])
         order = np.argsort(-cosines, kind="stable")[:N_SIMILAR]
         found[name] = [
-            {"id": names[i], "similarity": float(min(cosines[i], 1.0))}
-            for i in order
-            if cosines[i] >= LEAST_SIMILARITY
+            {"id": names[i], "similarity": float(min(cosines[i], 1.0))} for i in order if cosines[i] >= LEAST_SIMILARITY
         ]
     return found
 

@@ -17,7 +17,9 @@ CROP_SIDE = 192  # px, at most
 QUALITY = 82
 
 
-def write_specimen(store: Store, folder: str, specimen: Specimen, image: NDArray[np.uint8]) -> tuple[dict[str, Any], str]:
+def write_specimen(
+    store: Store, folder: str, specimen: Specimen, image: NDArray[np.uint8]
+) -> tuple[dict[str, Any], str]:
     """Write a specimen's picture; return what the atlas says of it, and the file's sha256."""
     small = resize_image(image, longer_side=SPECIMEN_SIDE)
     name = f"{folder}/specimens/{specimen.id}.webp"
@@ -89,6 +91,4 @@ def find_centre(frame: Frame, cell: tuple[int, int], map_shape: tuple[int, int])
 
 
 def _encode(image: NDArray[np.uint8], specimen: Specimen) -> bytes:
-    return encode_webp(
-        image, quality=QUALITY, licence=specimen.licence, credit=specimen.credit, source=specimen.source
-    )
+    return encode_webp(image, quality=QUALITY, licence=specimen.licence, credit=specimen.credit, source=specimen.source)

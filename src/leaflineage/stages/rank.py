@@ -148,4 +148,3 @@ def _make_players(
         return np.concatenate(logits).astype(np.float64)
 
     return players, evaluate
-

@@ -58,7 +58,8 @@ def select_families(config: Config, catalogue: Catalogue, model: ModelRecord) ->
     if unknown:
         hint = suggest(unknown[0], slugs)
         raise ConfigError(
-            f"[atlas] families asks for {', '.join(unknown)}, which neither the classifier nor the specimens know.{hint}"
+            f"[atlas] families asks for {', '.join(unknown)}, which neither the classifier nor the specimens "
+            f"know.{hint}"
         )
     families = [
         SelectedFamily(
