@@ -55,6 +55,19 @@ def watched(browser: Any, **options: Any) -> Iterator[Watched]:
         window.context.close()
 
 
+ONE_OF_EACH = [
+    "index.html",
+    "families/index.html",
+    "families/betulaceae/index.html",
+    "families/platanaceae/index.html",
+    "families/betulaceae/concept-01.html",
+    "specimens/unknown--1.html",
+    "method.html",
+    "data.html",
+    "404.html",
+]
+
+
 def all_pages(site: Path) -> list[str]:
     return sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
 
@@ -232,7 +245,7 @@ def test_without_scripts_everything_but_search_is_reachable(site: Path, browser:
 def test_no_page_is_wider_than_the_window(site: Path, browser: Any, width: int, scheme: str) -> None:
     with watched(browser, color_scheme=scheme) as window:
         window.page.set_viewport_size({"width": width, "height": 900})
-        for page in all_pages(site):
+        for page in ONE_OF_EACH:
             window.page.goto((site / page).as_uri())
             assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page
 

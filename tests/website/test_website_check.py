@@ -88,7 +88,7 @@ def test_a_style_or_script_that_asks_another_host_is_found(site_copy: Path) -> N
 
 def test_a_missing_picture_is_found_on_each_page_that_shows_it(site_copy: Path) -> None:
     (site_copy / "media/queries/unknown-1.webp").unlink()
-    assert rules(site_copy) == [("specimens/unknown--1.html", "missing-image")]
+    assert rules(site_copy) == [(links.FAMILIES, "missing-image"), ("specimens/unknown--1.html", "missing-image")]
 
 
 def test_shares_that_do_not_sum_to_one_are_found(site_copy: Path) -> None:

@@ -71,8 +71,10 @@ class Site:
         return Link(family.name, self.link(page, links.family_page(slug))) if family else None
 
     def name_concept(self, concept: AtlasConcept) -> str:
-        """Return the concept's name, or "Concept 3" where it has none."""
-        return concept.name.text if concept.name else self.words("concept.label", number=number_of(concept))
+        """Return the concept's name as a title, or "Concept 3" where it has none."""
+        if concept.name is None:
+            return self.words("concept.label", number=number_of(concept))
+        return concept.name.text[:1].upper() + concept.name.text[1:]
 
     def name_inside(self, concept: AtlasConcept) -> str:
         """Return the concept's name as it stands inside a sentence."""

@@ -41,7 +41,8 @@ def view_home(site: Site, read_family: ReadFamily) -> HomePage:
             _retell(site, make_card(site, page, family, each, None), "alt.opening_visualization")
             for each in family.concepts[:3]
         )
-    samples = spread([each for each in built if each is not featured_family] or built, N_SAMPLES)
+    others_first = [each for each in built if each is not featured_family]
+    samples = spread(others_first if len(others_first) >= N_SAMPLES else built, N_SAMPLES)
     return HomePage(
         frame=site.make_frame(page, site.index.title, words("home.description", n=n)),
         sentences=(
