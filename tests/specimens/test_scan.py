@@ -282,6 +282,11 @@ def test_tables_as_programs_write_them_say_the_same(root: Path, table: bytes) ->
     assert catalogue == scan(root, f"{TABLE}\n{ROW}\n")
 
 
+def test_specimens_stand_in_order_of_id_whatever_the_tables_order(root: Path) -> None:
+    catalogue = scan(root, "path,family\nRosaceae/c.jpg,F\nnone.jpg,F\nFagaceae/b.jpg,F\nFagaceae/a.jpg,F\n")
+    assert [each.id for each in catalogue.specimens] == ["fagaceae--a", "fagaceae--b", "none", "rosaceae--c"]
+
+
 def test_columns_in_another_order_say_the_same(root: Path) -> None:
     assert scan(root, "family,path\nRosaceae,Fagaceae/a.jpg\n") == scan(root, "path,family\nFagaceae/a.jpg,Rosaceae\n")
 
