@@ -79,6 +79,12 @@ def test_a_transformer_is_built_at_another_input_size_where_asked(tmp_path: Path
     assert load(folder, input_size=64).record.map_shape == (4, 4, 32)
 
 
+def test_a_config_cannot_make_timm_read_another_file(tmp_path: Path, small_network: nn.Module) -> None:
+    elsewhere = {"checkpoint_path": str(tmp_path / "other.pth")}
+    folder = write_folder(tmp_path / "sly", "resnet10t", small_network, model_args=elsewhere)
+    assert load(folder).record.n_outputs == 3
+
+
 # --- bare files ----------------------------------------------------------------------------------------------------
 
 

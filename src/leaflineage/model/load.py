@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import timm
 import torch
@@ -17,21 +17,15 @@ from torch import Tensor, nn
 
 from leaflineage.errors import ModelError, suggest
 from leaflineage.model.checkpoint import StateDict, strip_prefixes
+from leaflineage.model.layout import probe_features
 from leaflineage.model.names import resolve_label_names
 from leaflineage.model.source import Source, find_source
-from leaflineage.model.split import (
-    NEGATIVE_ENERGY_BOUND,
-    UNVERIFIED,
-    Classifier,
-    find_layer_names,
-    find_layout,
-    measure_split,
-    verify_classifier,
-)
+from leaflineage.model.split import UNVERIFIED, Classifier, describe_head, measure_head, verify_classifier
 from leaflineage.records import ModelRecord, Preprocessing
 
 __all__ = ["Classifier", "load_classifier", "verify_classifier"]
 
+ELSEWHERE = ("checkpoint_path", "cache_dir", "pretrained_cfg", "pretrained_cfg_overlay")
 Interpolation = Literal["bilinear", "bicubic", "nearest", "lanczos", "box", "hamming"]
 Triple = tuple[float, float, float]
 
@@ -94,7 +88,7 @@ def load_classifier(
     )
     network = network.to(torch.device(device)).to(memory_format=torch.channels_last)
     network.eval().requires_grad_(False)
-    layout = find_layout(network, input_size=preprocessing.input_size, where=found.where)
+    probe = probe_features(network, _make_noise(preprocessing, torch.device(device)), where=found.where)
     n_outputs = int(network.num_classes)  # type: ignore[arg-type]
     outputs = resolve_label_names(
         n_outputs=n_outputs,
@@ -108,8 +102,8 @@ def load_classifier(
     record = ModelRecord(
         name=found.name,
         architecture=found.architecture,
-        layer=_choose_layer(network, layer, input_size=preprocessing.input_size, where=found.where),
-        map_shape=(layout.rows, layout.columns, layout.n_channels),
+        layer=_choose_layer(network, layer, names=probe.layer_names, where=found.where),
+        map_shape=(probe.layout.rows, probe.layout.columns, probe.layout.n_channels),
         affine_head=False,
         pools_first=False,
         depends_on_cells=False,
@@ -125,25 +119,15 @@ def load_classifier(
         licence=found.pretrained_cfg.get("license"),
         notes=[*found.notes, *found.checkpoint.notes, f"names of outputs: {outputs.origin}", UNVERIFIED],
     )
-    classifier = Classifier(network, layout=layout, record=record, device=torch.device(device))
-    _describe_provisionally(classifier)
+    classifier = Classifier(network, layout=probe.layout, record=record, device=torch.device(device))
+    classifier.record = describe_head(record, measure_head(classifier, *classifier.divide(probe.raw)))
     return classifier
 
 
-def _describe_provisionally(classifier: Classifier) -> None:
-    """Fill in what two images of noise tell of the split, until ``verify_classifier`` has seen specimens."""
-    noise = torch.rand(2, 3, *classifier.record.preprocessing.input_size, generator=torch.Generator().manual_seed(0))
-    measures = measure_split(classifier, noise)
-    classifier.record = classifier.record.model_copy(
-        update={
-            "affine_head": measures.affine_head,
-            "pools_first": measures.pools_first,
-            "depends_on_cells": measures.depends_on_cells,
-            "negative_energy": measures.negative_energy,
-            "signed": measures.negative_energy > NEGATIVE_ENERGY_BOUND,
-            "split_error": measures.split_error,
-        }
-    )
+def _make_noise(preprocessing: Preprocessing, device: torch.device) -> Tensor:
+    """Return two normalised images of noise, (2, 3, height, width), the same every time."""
+    noise = torch.randn(2, 3, *preprocessing.input_size, generator=torch.Generator().manual_seed(0))
+    return noise.to(device).contiguous(memory_format=torch.channels_last)
 
 
 # --- the network -----------------------------------------------------------------------------------------------
@@ -157,7 +141,8 @@ def _as_size(input_size: int | tuple[int, int] | None) -> tuple[int, int] | None
 
 def _build_network(found: Source, *, input_size: tuple[int, int] | None) -> nn.Module:
     """Make the architecture and fill in the checkpoint's tensors, every one and no other."""
-    arguments: dict[str, Any] = dict(found.model_args)
+    # Of a config's model_args only what shapes the network: nothing that would make timm read another file.
+    arguments = {name: value for name, value in found.model_args.items() if name not in ELSEWHERE}
     if input_size is not None and found.pretrained_cfg.get("fixed_input_size"):
         arguments["img_size"] = input_size
     n_outputs = found.n_outputs or _count_outputs(found)
@@ -285,9 +270,8 @@ def _as_triple(values: Sequence[float], key: str, found: Source) -> Triple:
     return numbers
 
 
-def _choose_layer(network: nn.Module, layer: str, *, input_size: tuple[int, int], where: str) -> str:
+def _choose_layer(network: nn.Module, layer: str, *, names: list[str], where: str) -> str:
     """Return the name of the module whose output is split at; "auto" takes the outermost."""
-    names = find_layer_names(network, input_size=input_size)
     if layer == "auto":
         return names[0] if names else "forward_features"
     if layer not in names:

@@ -17,37 +17,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from leaflineage.errors import ModelError
+from leaflineage.model.layout import MapLayout, forward_features, forward_head
 from leaflineage.records import ModelRecord
 
 TOLERANCE = 1e-4  # relative
 NEGATIVE_ENERGY_BOUND = 0.02  # beyond it the activations count as signed
-
-Layout = Literal["channels-first", "channels-last", "tokens"]
-
-
-@dataclass(frozen=True)
-class MapLayout:
-    """Where rows, columns and channels stand in what ``forward_features`` returns.
-
-    Attributes
-    ----------
-    kind : "channels-first" (n, c, rows, columns), "channels-last" (n, rows, columns, c) or "tokens" (n, t, c)
-    rows, columns, n_channels : int
-    n_prefix_tokens : int
-        Tokens before the first cell (class and register tokens); 0 unless ``kind`` is "tokens".
-    """
-
-    kind: Layout
-    rows: int
-    columns: int
-    n_channels: int
-    n_prefix_tokens: int = 0
+UNVERIFIED = "the split was not yet verified on specimens"
 
 
 class Classifier:
@@ -93,7 +73,10 @@ class Classifier:
 
     def features_with_prefix(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the last feature map and the prefix tokens (n, n_prefix_tokens, n_channels), None without any."""
-        raw = forward_features(self.network, self.normalise(images))
+        return self.divide(forward_features(self.network, self.normalise(images)))
+
+    def divide(self, raw: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return cells (n, rows, columns, n_channels) and prefix tokens of a map in the network's own layout."""
         if self.layout.kind == "channels-first":
             return raw.permute(0, 2, 3, 1), None  # (n, rows, columns, n_channels)
         if self.layout.kind == "channels-last":
@@ -142,29 +125,15 @@ class Classifier:
 
 
 @dataclass(frozen=True)
-class SplitMeasures:
-    """What ``measure_split`` found; the fields are those of ModelRecord."""
+class HeadMeasures:
+    """What ``measure_head`` found; most fields are those of ModelRecord."""
 
-    split_error: float
     pools_first: bool
     affine_head: bool
     depends_on_cells: bool
     negative_energy: float
     prefix_matters: bool  # the head reads prefix tokens too
     affine_by_midpoint: bool  # affine in the pooled map, whether or not W could be read
-    finite: bool
-
-
-def forward_features(network: nn.Module, images: Tensor) -> Tensor:
-    """Return timm's feature map, in the network's own layout."""
-    features: Tensor = network.forward_features(images)  # type: ignore[operator]
-    return features
-
-
-def forward_head(network: nn.Module, features: Tensor) -> Tensor:
-    """Return timm's logits of a feature map in the network's own layout."""
-    logits: Tensor = network.forward_head(features)  # type: ignore[operator]
-    return logits
 
 
 def find_last_linear(network: nn.Module) -> tuple[Tensor, Tensor] | None:
@@ -179,119 +148,42 @@ def find_last_linear(network: nn.Module) -> tuple[Tensor, Tensor] | None:
     return weight, bias
 
 
-def find_layout(network: nn.Module, *, input_size: tuple[int, int], where: str) -> MapLayout:
-    """Find how the network's feature map is laid out, from one grey image of ``input_size`` (height, width).
-
-    Raises
-    ------
-    ModelError
-        Where there is no map: features already pooled, several maps, or no ``forward_features`` at all.
-    """
-    if not all(callable(getattr(network, name, None)) for name in ("forward_features", "forward_head")):
-        raise ModelError(
-            f"Wanted a network with forward_features and forward_head, got {type(network).__name__}, in {where}. "
-            "Use a timm architecture that has both; most image classifiers of timm do."
-        )
-    device = next(network.parameters()).device
-    grey = torch.zeros(1, 3, *input_size, device=device).contiguous(memory_format=torch.channels_last)
-    try:
-        with torch.no_grad():
-            raw = forward_features(network, grey)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise ModelError(
-            f"Wanted a feature map of an image of {input_size[0]} by {input_size[1]} pixels, got an error "
-            f"({' '.join(str(error).split())[:200]}), in {where}. Set [classifier] input_size to one the "
-            "architecture takes; transformers take the size they were trained at."
-        ) from error
-    if isinstance(raw, Tensor) and raw.ndim == 4:
-        return _find_map_layout(network, raw)
-    if isinstance(raw, Tensor) and raw.ndim == 3:
-        return _find_token_layout(network, raw, where)
-    came = f"a tensor of shape {tuple(raw.shape)}" if isinstance(raw, Tensor) else f"a {type(raw).__name__}"
-    raise ModelError(
-        f"Wanted one feature map with rows and columns, got {came}, from {type(network).__name__} in {where}. "
-        "Use an architecture whose forward_features returns a map, as ResNet, EfficientNet or ConvNeXt."
-    )
-
-
-def _find_map_layout(network: nn.Module, raw: Tensor) -> MapLayout:
-    n_channels = getattr(network, "num_features", None)
-    says_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")
-    if says_last or (raw.shape[3] == n_channels and raw.shape[1] != n_channels):
-        return MapLayout("channels-last", raw.shape[1], raw.shape[2], raw.shape[3])
-    return MapLayout("channels-first", raw.shape[2], raw.shape[3], raw.shape[1])
-
-
-def _find_token_layout(network: nn.Module, raw: Tensor, where: str) -> MapLayout:
-    n_prefix = int(getattr(network, "num_prefix_tokens", 0))
-    n_cells = raw.shape[1] - n_prefix
-    grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
-    side = math.isqrt(max(n_cells, 0))
-    rows, columns = (int(grid[0]), int(grid[1])) if grid is not None else (side, side)
-    if rows * columns != n_cells:
-        raise ModelError(
-            f"Wanted tokens that stand on a grid, got {n_cells} tokens beside {n_prefix} prefix tokens, from "
-            f"{type(network).__name__} in {where}. Use an architecture whose tokens form rows and columns."
-        )
-    return MapLayout("tokens", rows, columns, raw.shape[2], n_prefix)
-
-
-def find_layer_names(network: nn.Module, *, input_size: tuple[int, int]) -> list[str]:
-    """Return the names of the modules whose output is the last feature map, the outermost first."""
-    outputs: dict[str, Tensor] = {}  # kept alive: freed memory would be given to a later output
-    handles: list[torch.utils.hooks.RemovableHandle] = []
-
-    def remember(name: str, module: nn.Module) -> None:
-        def hook(module: nn.Module, inputs: object, output: object) -> None:
-            if isinstance(output, Tensor):
-                outputs[name] = output
-
-        handles.append(module.register_forward_hook(hook))
-
-    for name, module in network.named_modules():
-        if name:
-            remember(name, module)
-    device = next(network.parameters()).device
-    try:
-        with torch.no_grad():
-            grey = torch.zeros(1, 3, *input_size, device=device).contiguous(memory_format=torch.channels_last)
-            raw = forward_features(network, grey)
-    finally:
-        for handle in handles:
-            handle.remove()
-    names = [name for name, _ in network.named_modules() if name in outputs]
-    return [name for name in names if outputs[name].data_ptr() == raw.data_ptr() and outputs[name].shape == raw.shape]
-
-
-def measure_split(classifier: Classifier, images: Tensor) -> SplitMeasures:
-    """Measure the split on images (n, 3, height, width) float32 in [0, 1]; raise nothing, change nothing."""
+def measure_head(classifier: Classifier, maps: Tensor, prefix: Tensor | None) -> HeadMeasures:
+    """Measure what the head does with feature maps (n, rows, columns, n_channels); raise nothing, change nothing."""
     with torch.no_grad():
-        whole = classifier.logits(images)
-        maps, prefix = classifier.features_with_prefix(images)
-        split = classifier.head(maps, prefix)
+        logits = classifier.head(maps, prefix)
         pooled = maps.mean(dim=(1, 2), keepdim=True)  # (n, 1, 1, n_channels)
         pooled_logits = classifier.head(pooled.expand_as(maps), prefix)
         blank_logits = classifier.head(torch.zeros_like(maps), prefix)
-        without_prefix = classifier.head(maps) if prefix is not None else split
-        by_midpoint = all(
+        without_prefix = classifier.head(maps) if prefix is not None else logits
+        pools_first = relative_difference(pooled_logits, logits) <= TOLERANCE
+        by_midpoint = pools_first and all(
             _keeps_midpoint(classifier, pooled, other, like=maps, prefix=prefix)
             for other in (pooled.roll(1, 0), torch.zeros_like(pooled))
         )
         energy = float(maps.double().square().sum())
         negative = float(maps.double().clamp(max=0).square().sum())
-        pools_first = relative_difference(pooled_logits, split) <= TOLERANCE
-        return SplitMeasures(
-            split_error=relative_difference(split, whole),
+        return HeadMeasures(
             pools_first=pools_first,
-            affine_head=pools_first
-            and by_midpoint
-            and _equals_last_linear(classifier.network, pooled.flatten(1), split),
-            depends_on_cells=relative_difference(blank_logits, split) > TOLERANCE,
+            affine_head=by_midpoint and _equals_last_linear(classifier.network, pooled.flatten(1), logits),
+            depends_on_cells=relative_difference(blank_logits, logits) > TOLERANCE,
             negative_energy=negative / energy if energy > 0 else 0.0,
-            prefix_matters=relative_difference(without_prefix, split) > TOLERANCE,
-            affine_by_midpoint=pools_first and by_midpoint,
-            finite=bool(torch.isfinite(whole).all()),
+            prefix_matters=relative_difference(without_prefix, logits) > TOLERANCE,
+            affine_by_midpoint=by_midpoint,
         )
+
+
+def describe_head(record: ModelRecord, measures: HeadMeasures) -> ModelRecord:
+    """Return the record with what was measured of the head."""
+    return record.model_copy(
+        update={
+            "pools_first": measures.pools_first,
+            "affine_head": measures.affine_head,
+            "depends_on_cells": measures.depends_on_cells,
+            "negative_energy": measures.negative_energy,
+            "signed": measures.negative_energy > NEGATIVE_ENERGY_BOUND,
+        }
+    )
 
 
 def _keeps_midpoint(
@@ -346,41 +238,32 @@ def verify_classifier(classifier: Classifier, images: Tensor) -> ModelRecord:
             f"Wanted images of shape (n, 3, height, width), at least one, got {tuple(images.shape)}, to verify "
             f"{classifier.record.name} on. Name a folder with readable specimens in [specimens] root."
         )
-    measures = measure_split(classifier, images)
-    _refuse_unusable(classifier, measures)
+    with torch.no_grad():
+        logits = classifier.logits(images)
+        maps, prefix = classifier.features_with_prefix(images)
+        split_error = relative_difference(classifier.head(maps, prefix), logits)
+    measures = measure_head(classifier, maps, prefix)
+    _refuse_unusable(classifier.record, measures, split_error=split_error, finite=bool(torch.isfinite(logits).all()))
     notes = [note for note in classifier.record.notes if note != UNVERIFIED]
     if measures.affine_by_midpoint and not measures.affine_head:
         notes.append(
             "the head is affine after pooling, but its weights are in more than one layer: treated as not affine"
         )
-    classifier.record = classifier.record.model_copy(
-        update={
-            "split_error": measures.split_error,
-            "pools_first": measures.pools_first,
-            "affine_head": measures.affine_head,
-            "depends_on_cells": measures.depends_on_cells,
-            "negative_energy": measures.negative_energy,
-            "signed": measures.negative_energy > NEGATIVE_ENERGY_BOUND,
-            "notes": notes,
-        }
-    )
+    record = describe_head(classifier.record, measures)
+    classifier.record = record.model_copy(update={"split_error": split_error, "notes": notes})
     return classifier.record
 
 
-UNVERIFIED = "the split was not yet verified on specimens"
-
-
-def _refuse_unusable(classifier: Classifier, measures: SplitMeasures) -> None:
-    record = classifier.record
-    if not measures.finite:
+def _refuse_unusable(record: ModelRecord, measures: HeadMeasures, *, split_error: float, finite: bool) -> None:
+    if not finite:
         raise ModelError(
             f"Wanted finite logits, got NaN or infinity, from {record.name}. The weights are damaged or overflowed in "
             "training: take an earlier checkpoint."
         )
-    if measures.split_error > TOLERANCE:
+    if split_error > TOLERANCE:
         raise ModelError(
             f"Wanted head(features(x)) to equal the classifier within {TOLERANCE:g} (relative), got "
-            f"{measures.split_error:.2g}, in {record.name} ({record.architecture}), split after {record.layer}. Its "
+            f"{split_error:.2g}, in {record.name} ({record.architecture}), split after {record.layer}. Its "
             "forward_head is not the rest of its forward: use another architecture of timm."
         )
     if not measures.depends_on_cells:

@@ -1,4 +1,4 @@
-"""Fine-tune a classifier on images held in memory, and write it as a timm folder.
+"""Fine-tune a classifier on images held in memory.
 
 Small and plain on purpose: AdamW with a warm-up and a cosine to zero, label smoothing, cheap augmentation of whole
 batches (flip, rotation and scale by one affine map, colour), early layers frozen where asked. It starts from
@@ -11,24 +11,34 @@ coloured clouds.
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import timm
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from leaflineage.errors import ModelError
 from leaflineage.model.checkpoint import StateDict
+from leaflineage.model.export import export_classifier, get_settings
+
+__all__ = [
+    "Augmentation",
+    "Finetuned",
+    "Recipe",
+    "augment",
+    "compute_rate",
+    "export_classifier",
+    "finetune",
+    "load_imagenet_lite0",
+    "make_recipe",
+    "measure_top1",
+]
 
 Triple = tuple[float, float, float]
 
@@ -301,94 +311,13 @@ def augment(images: Tensor, *, augmentation: Augmentation, generator: torch.Gene
     return moved.clamp(0, 1)
 
 
-def export_classifier(
-    directory: Path,
-    state_dict: Mapping[str, Tensor],
-    *,
-    architecture: str,
-    label_names: Sequence[str],
-    input_size: tuple[int, int],
-    mean: Triple,
-    std: Triple,
-    half_precision: bool,
-    stated_accuracy: float | None,
-    licence: str | None,
-    extra: Mapping[str, Any],
-) -> None:
-    """Write a timm folder: ``config.json`` and ``model.safetensors``; timm and ``load_classifier`` read it back.
-
-    Parameters
-    ----------
-    directory : path
-        Made where it is missing.
-    state_dict : mapping of str to tensor
-        As ``Finetuned.state_dict``.
-    architecture, label_names, input_size, mean, std
-        What the config says; ``input_size`` is (height, width), names in the outputs' order.
-    half_precision : bool
-        Store floats in 16 bits, all but tensors that would overflow.
-    stated_accuracy : float or None
-        Top-1 on held-out images; ``load_classifier`` reads it for the sanity check.
-    licence : str or None
-    extra : mapping
-        Further top-level entries of the config, such as the recipe; JSON values only.
-    """
-    network = timm.create_model(architecture, pretrained=False, num_classes=len(label_names))
-    settings = _get_settings(network)
-    config: dict[str, Any] = {
-        "architecture": architecture,
-        "num_classes": len(label_names),
-        "num_features": network.num_features,
-        "global_pool": "avg",
-        "stated_accuracy": stated_accuracy,
-        **extra,
-        "pretrained_cfg": {
-            "tag": "leaflineage",
-            "custom_load": False,
-            "input_size": [3, *input_size],
-            "fixed_input_size": bool(settings.get("fixed_input_size", False)),
-            "interpolation": "bicubic",
-            "crop_pct": 1.0,
-            "crop_mode": "border",
-            "mean": list(mean),
-            "std": list(std),
-            "num_classes": len(label_names),
-            "first_conv": settings["first_conv"],
-            "classifier": settings["classifier"],
-            "label_names": list(label_names),
-            "license": licence,
-        },
-    }
-    tensors = {name: _shrink(tensor) if half_precision else tensor for name, tensor in state_dict.items()}
-    directory.mkdir(parents=True, exist_ok=True)
-    weights, settings_file = directory / "model.safetensors", directory / "config.json"
-    save_file(
-        {name: tensor.contiguous() for name, tensor in tensors.items()}, _part(weights), metadata={"format": "pt"}
-    )
-    os.replace(_part(weights), weights)
-    _part(settings_file).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(_part(settings_file), settings_file)
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
-
-
-def _shrink(tensor: Tensor) -> Tensor:
-    """Return the tensor in 16 bits where it is floating and stays finite."""
-    if not tensor.is_floating_point():
-        return tensor
-    half = tensor.half()
-    return half if torch.isfinite(half).all() else tensor
-
-
 def _make_network(
     architecture: str, initial: Mapping[str, Tensor], n_outputs: int, generator: torch.Generator
 ) -> nn.Module:
     network: nn.Module = timm.create_model(architecture, pretrained=False, num_classes=n_outputs)
     loaded = network.load_state_dict(dict(initial), strict=False)
     new = [name for name in loaded.missing_keys if not name.endswith("num_batches_tracked")]
-    layer = str(_get_settings(network)["classifier"])
+    layer = str(get_settings(network)["classifier"])
     strange = [name for name in new if not name.startswith(f"{layer}.")] + list(loaded.unexpected_keys)
     if strange:
         raise ModelError(
@@ -405,10 +334,6 @@ def _make_network(
     return network
 
 
-def _get_settings(network: nn.Module) -> Mapping[str, Any]:
-    return cast(Mapping[str, Any], network.pretrained_cfg)
-
-
 def _freeze(network: nn.Module, prefixes: tuple[str, ...]) -> list[nn.Module]:
     """Stop the gradient of parameters under ``prefixes``; return the modules to keep in evaluation mode."""
 
@@ -421,7 +346,7 @@ def _freeze(network: nn.Module, prefixes: tuple[str, ...]) -> list[nn.Module]:
 
 
 def _make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    layer = str(_get_settings(network)["classifier"])
+    layer = str(get_settings(network)["classifier"])
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
