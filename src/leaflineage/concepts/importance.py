@@ -107,7 +107,7 @@ def compute_sampled_importances(
     half_width
         Wanted half-width of the 95 % interval (over scramblings) of the family's mean index.
     max_evaluations
-        Evaluations of the head at most, for the whole family.
+        Evaluations of the head at most, for the whole family; one round of designs is made whatever it takes.
     """
     n_players = len(players(0))
     contributions, biases = _ablate(players, evaluate, n_specimens, n_players)

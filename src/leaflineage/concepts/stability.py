@@ -35,10 +35,13 @@ def refit(
     of_cell = np.array([order[group] for group in groups])
     cells_of = [np.flatnonzero(of_cell == index) for index in range(len(names))]
     generator = np.random.default_rng(seed)
-    banks = []
+    banks: list[Floats] = []
     for number in range(n_refits):
         drawn = np.sort(generator.integers(len(names), size=len(names)))
         rows = np.concatenate([cells_of[index] for index in drawn])
+        if not (activations[rows] > 0).any():  # leaves without activation alone were drawn: nothing is found again
+            banks.append(np.zeros((0, activations.shape[1]), dtype=np.float32))
+            continue
         fitted = factorize(
             activations[rows], n_concepts=n_concepts, seed=seed + number, max_iterations=max_iterations, tolerance=1e-2
         )
