@@ -31,6 +31,7 @@ from leaflineage.records import (
     Prediction,
     Rest,
     SimilarConcept,
+    SpecimenHeatmap,
     SpecimenNeighbour,
     Stability,
     Visualization,
@@ -255,6 +256,12 @@ def make_run(
     query_path = "queries/unknown-1.webp"
     query_picture = draw("query", 1)
     save(query_picture, folder / query_path, quality=82)
+    heatmaps = []
+    for slug in (first, second):
+        for each in records[slug].concepts:
+            heatmap = f"queries/heatmaps/unknown--1/{each.id.replace('/', '-')}.webp"
+            save(draw_heat(6, 6, dice.random(), dice.random()), folder / heatmap, lossless=True)
+            heatmaps.append(SpecimenHeatmap(concept=each.id, coefficient=1.2, heatmap=heatmap, heatmap_max=2.1))
     query = AtlasSpecimen(
         id="unknown--1",
         group="unknown-1",
@@ -265,9 +272,24 @@ def make_run(
         height=query_picture.height,
         original_width=query_picture.width * 2,
         original_height=query_picture.height * 2,
-        predicted=[Prediction(family=first, score=0.62), Prediction(family=second, score=0.21)],
-        contributions={**{each.id: 0.4 - 0.3 * i for i, each in enumerate(concepts)}, "rest": 0.1, "bias": 0.05},
-        importances={**{each.id: each.importance.share for each in concepts}, "rest": 0.12},
+        predicted=[
+            Prediction(family=names[0], score=0.62),
+            Prediction(family=names[1], score=0.21),
+            Prediction(family="output 9", score=0.02),
+        ],
+        contributions={
+            key: value
+            for slug in (first, second)
+            for key, value in {
+                **{each.id: 0.4 - 0.3 * i for i, each in enumerate(records[slug].concepts)},
+                f"{slug}/rest": 0.1,
+                f"{slug}/bias": 0.05,
+            }.items()
+        },
+        importances={
+            each.id: each.importance.total_sobol_index for slug in (first, second) for each in records[slug].concepts
+        },
+        heatmaps=heatmaps,
         neighbours=[SpecimenNeighbour(id=specimens_of[first][0].id, similarity=0.93, same_group=False)],
     )
     header: dict[str, Any] = {

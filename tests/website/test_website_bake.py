@@ -190,6 +190,15 @@ def test_the_report_of_a_heavy_site_says_so(run_folder: Path, tmp_path: Path) ->
     assert [problem.rule for problem in check_site(report.site)] == ["over-budget"]
 
 
+def test_two_concepts_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    run = make_run(tmp_path, n_concepts=6, n_crops=2, named=True)
+    site = bake(run).site
+    assert (site / "families" / "betulaceae" / "index.html").read_text().count(
+        '<span class="card-name">Toothed margin'
+    ) == 2
+    assert [str(problem) for problem in check_site(site)] == []
+
+
 def test_named_concepts_are_called_by_their_names(tmp_path: Path) -> None:
     run = make_run(tmp_path, n_concepts=3, n_crops=1, named=True)
     site = bake(run).site

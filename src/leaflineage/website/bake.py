@@ -285,7 +285,8 @@ def make_pages(
             yield links.concept_page(concept.id), "concept.html", view_concept(site, family, concept, specimens)
     for query in index.queries:
         if not query.withheld:
-            writer.link_picture(query.image)
+            for picture in [query.image, *(each.heatmap for each in query.heatmaps)]:
+                writer.link_picture(picture)
             yield links.specimen_page(query.id), "specimen.html", view_specimen(site, query)
     yield links.METHOD, "method.html", view_method(site)
     yield links.DATA, "data.html", view_data(site, files)

@@ -65,16 +65,26 @@ class Site:
         text = self.words("concept.of_family", family=family.name, concept=self.name_concept(concept))
         return Link(text, self.link(page, links.concept_page(concept_id)))
 
+    def find_family(self, name: str) -> AtlasFamily | None:
+        """Return the family of that slug or name, or None where the index does not know it."""
+        return self.families.get(name) or next((each for each in self.index.families if each.name == name), None)
+
     def family_link(self, page: str, slug: str) -> Link | None:
-        """Return a link to a family's page, or None where the index does not know it."""
-        family = self.families.get(slug)
-        return Link(family.name, self.link(page, links.family_page(slug))) if family else None
+        """Return a link to a family's page, by its slug or name, or None where the index does not know it."""
+        family = self.find_family(slug)
+        return Link(family.name, self.link(page, links.family_page(family.slug))) if family else None
 
     def name_concept(self, concept: AtlasConcept) -> str:
         """Return the concept's name as a title, or "Concept 3" where it has none."""
         if concept.name is None:
             return self.words("concept.label", number=number_of(concept))
         return concept.name.text[:1].upper() + concept.name.text[1:]
+
+    def tell_concept(self, concept: AtlasConcept) -> str:
+        """Return what tells a concept from all others of its family: its name, if any, and its number."""
+        if concept.name is None:
+            return self.name_concept(concept)
+        return self.words("concept.told", name=self.name_concept(concept), number=number_of(concept))
 
     def name_inside(self, concept: AtlasConcept) -> str:
         """Return the concept's name as it stands inside a sentence."""

@@ -35,7 +35,7 @@ def picture_of_concept(site: Site, page: str, family: AtlasFamily, concept: Atla
     if not concept.visualizations:
         return None
     first = concept.visualizations[0]
-    alt = site.words("alt.visualization", concept=site.name_concept(concept), family=family.name, rank=concept.rank)
+    alt = site.words("alt.visualization", concept=site.tell_concept(concept), family=family.name, rank=concept.rank)
     return make_picture(page, first.image, first.width, first.height, alt)
 
 
@@ -57,7 +57,7 @@ def picture_of_crop(
         leaf=leaf_word(site),
         specimen=identify(specimen, site.words),
         n=number,
-        concept=site.name_concept(concept),
+        concept=site.tell_concept(concept),
         family=family.name,
         **places,
     )
@@ -96,7 +96,7 @@ def make_overlays(
 ) -> tuple[Overlay, ...]:
     """Return the heat maps of a concept's top crops, strongest first."""
     crops = [crop for crop in concept.crops if crop.kind == "top"][:limit]
-    label = site.name_concept(concept)
+    label = site.tell_concept(concept)
     overlays = []
     for n, crop in enumerate(crops, 1):
         specimen = specimens[crop.specimen]

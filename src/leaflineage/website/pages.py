@@ -35,7 +35,7 @@ class Overlay:
     specimen: Picture
     heat: Picture
     frame: tuple[int, int]
-    box: tuple[int, int, int, int]  # x, y, width, height
+    box: tuple[int, int, int, int] | None  # x, y, width, height
     species: str | None
     coefficient: float
     tall: bool
@@ -80,7 +80,7 @@ class Row:
     sign: str
     bar: Bar
     logits: float
-    share: float
+    share: float | None
     index: float | None
     interval: tuple[float, float] | None
     whisker: Interval | None
@@ -310,6 +310,17 @@ class ConceptPage:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """What speaks for one candidate family on a leaf and what against, and where."""
+
+    family: Link
+    anchor: str
+    rows: tuple[Row, ...]
+    zero: float
+    overlays: tuple[tuple[Overlay, Link], ...]
+
+
+@dataclass(frozen=True)
 class SpecimenPage:
     """``specimen.html``: a picture without a family, which is only explained."""
 
@@ -320,10 +331,9 @@ class SpecimenPage:
     picture: Picture
     tall: bool
     label: tuple[Fact, ...]
-    predicted: tuple[tuple[Link, Bar, float], ...]
-    explained_for: str | None
-    rows: tuple[Row, ...]
-    zero: float
+    predicted: tuple[tuple[Link | None, str, Bar, float], ...]
+    explanations: tuple[Explanation, ...]
+    heat_caption: str
     neighbours: tuple[tuple[Link | None, str, float, str], ...]
     caveats: tuple[str, ...]
 

@@ -47,7 +47,7 @@ def _view_query(site: Site, page: str, query: AtlasSpecimen) -> Start:
     words, name = site.words, query.catalogue_number or query.id
     alt = words("alt.query", leaf=leaf_word(site), specimen=name)
     picture = make_picture(page, query.image, query.width, query.height, alt)
-    first = site.families.get(query.predicted[0].family) if query.predicted else None
+    first = site.find_family(query.predicted[0].family) if query.predicted else None
     note = words("families.query_note", family=first.name) if first else ""
     return Start(name, note, site.link(page, links.specimen_page(query.id)), picture)
 

@@ -34,11 +34,11 @@ def view_home(site: Site, read_family: ReadFamily) -> HomePage:
         family, specimens = read_family(featured_family.slug)
         concept = choose_concept(family)
         featured = make_card(site, page, family, concept, specimens, n_crops=N_READING, n_overlays=N_READING)
-        featured = _retell(site, featured, "alt.reading_visualization")
+        featured = _retell(site, featured, concept, "alt.reading_visualization")
         plate = _make_plate(site, page, family, concept, specimens)
         bars = _compare_signs(site, page, family)
         others = tuple(
-            _retell(site, make_card(site, page, family, each, None), "alt.opening_visualization")
+            _retell(site, make_card(site, page, family, each, None), each, "alt.opening_visualization")
             for each in family.concepts[:3]
         )
     others_first = [each for each in built if each is not featured_family]
@@ -93,11 +93,11 @@ def spread(families: list[AtlasFamily], n: int) -> list[AtlasFamily]:
     return [families[round(i * (len(families) - 1) / (n - 1))] for i in range(n)]
 
 
-def _retell(site: Site, card: Card, key: str) -> Card:
+def _retell(site: Site, card: Card, concept: AtlasConcept, key: str) -> Card:
     """Return the card with another text for its picture, where the page shows that picture more than once."""
     if card.picture is None:
         return card
-    alt = site.words(key, concept=card.label, family=card.family, rank=card.rank)
+    alt = site.words(key, concept=site.tell_concept(concept), family=card.family, rank=card.rank)
     return replace(card, picture=replace(card.picture, alt=alt))
 
 
@@ -108,7 +108,7 @@ def _make_plate(
     if not crops:
         return None
     specimen = specimens[crops[0].specimen]
-    label = site.name_concept(concept)
+    label = site.tell_concept(concept)
     return make_overlay(
         site,
         page,
