@@ -42,8 +42,13 @@ class Watched:
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
+        self.page.on("requestfailed", self.note_failure)
         self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def note_failure(self, request: Any) -> None:
+        """Remember a request that failed, unless the test itself went on to the next page before it was answered."""
+        if request.failure != "net::ERR_ABORTED":
+            self.complaints.append(f"failed: {request.url} {request.failure}")
 
 
 @contextmanager
