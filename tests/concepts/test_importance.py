@@ -45,7 +45,7 @@ class Family:
         return logits
 
 
-def compute_exact(family: Family):  # noqa: ANN201
+def compute_exact(family: Family):
     return compute_exact_importances(
         family.coefficients,
         family.pooled,
@@ -152,7 +152,7 @@ def test_a_specimen_without_activation_gives_zeros() -> None:
 # --- sampled heads -------------------------------------------------------------------------------------------
 
 
-def sample(family: Family, **changes: object):  # noqa: ANN201
+def sample(family: Family, **changes: object):
     arguments = {
         "n_specimens": len(family.pooled),
         "output": family.output,
