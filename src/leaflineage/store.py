@@ -50,13 +50,16 @@ class Store:
     def write_bytes(self, relative: str, content: bytes) -> str:
         """Write a file whole and return its sha256."""
         target = self.path(relative)
-        target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
         try:
-            part.write_bytes(content)
-            os.replace(part, target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                part.write_bytes(content)
+                os.replace(part, target)
+            except OSError:
+                part.unlink(missing_ok=True)
+                raise
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise ArtifactError(
                 f"{relative} could not be written into {self.folder}: {error.strerror or error}. Free some space or "
                 "choose another folder with --run, and run the same command again: what is finished is kept."
@@ -157,8 +160,22 @@ class Store:
         return None
 
     def hash_artifact(self, relative: str) -> dict[str, str]:
-        """Return what another stage depends on when it reads an artifact: its files' hashes and its payload's."""
-        record = json.loads(self.path(relative).read_bytes())
+        """Return what another stage depends on when it reads an artifact: its files' hashes and its payload's.
+
+        Raises
+        ------
+        ArtifactError
+            Where the record is missing or damaged.
+        """
+        try:
+            record = json.loads(self.path(relative).read_bytes())
+        except (OSError, ValueError):
+            record = None
+        if not isinstance(record, dict):
+            raise ArtifactError(
+                f"{relative} was wanted in {self.folder}, and is missing or damaged. Run the stage that writes it "
+                "again: `leaflineage build`."
+            )
         payload = {key: value for key, value in record.items() if key not in ("fingerprint", "files")}
         return {**record.get("files", {}), relative: hash_json(payload)}
 
@@ -180,8 +197,9 @@ class Store:
             record = self.read_json(HASH_CACHE, "run")
         except ArtifactError:
             return {}
-        self._hashes = dict(record.get("artifact_hashes", {}))
-        return dict(record.get("specimen_hashes", {}))
+        known, specimens = record.get("artifact_hashes"), record.get("specimen_hashes")
+        self._hashes = known if isinstance(known, dict) else {}
+        return specimens if isinstance(specimens, dict) else {}
 
     def save_hash_cache(self, specimen_hashes: Mapping[str, Iterable[Any]], **facts: Any) -> None:
         """Write the volatile cache of file hashes and whatever else is true of this machine only."""
@@ -225,8 +243,8 @@ def _round(value: Any) -> Any:
             raise ArtifactError(f"A record would hold {number}, and JSON has no such number: a defect of ours.")
         rounded = float(f"{number:.6g}")
         return 0.0 if rounded == 0 else rounded
-    if isinstance(value, np.integer):
-        return int(value)
+    if isinstance(value, (np.integer, np.bool_)):
+        return value.item()
     if isinstance(value, Mapping):
         return {str(key): _round(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, np.ndarray):
