@@ -67,9 +67,7 @@ class BuildReport:
         return not any(self.built.values())
 
 
-def build(
-    config: Config, run: Path, *, out: Path | None, reporter: Reporter, jobs: int | None = None
-) -> BuildReport:
+def build(config: Config, run: Path, *, out: Path | None, reporter: Reporter, jobs: int | None = None) -> BuildReport:
     """Bring a run and its site up to date.
 
     Parameters
@@ -139,6 +137,27 @@ def check_drawn_families(names: Sequence[str]) -> None:
         )
 
 
+def find_stale(config: Config, run: Path) -> dict[str, int]:
+    """Return how many artifacts of an existing run each stage would make again; nothing is touched.
+
+    An artifact whose inputs would be made again counts too. Specimens are taken as the run's catalogue has them.
+    """
+    store = Store(run)
+    store.load_hash_cache()
+    context = Context(store, config)
+    counts = {"inspect": int(_is_reader_stale("inspect", context))}
+    behind = counts["inspect"] > 0
+    waiting: set[str] = set()
+    for name in FAMILY_STAGES:
+        found = {slug for slug in context.list_built() if behind or _is_reader_stale(name, context.of(slug))}
+        counts[name] = len(found | waiting)
+        waiting |= found
+    for name in ("explain", "collect"):
+        behind = behind or bool(waiting) or _is_reader_stale(name, context)
+        counts[name] = int(behind)
+    return counts
+
+
 # --- stages --------------------------------------------------------------------------------------------------
 
 
@@ -204,17 +223,13 @@ def _write_if_changed(store: Store, catalogue: Catalogue) -> None:
         store.write_json("catalogue.json", "catalogue", payload)
 
 
-def _run_whole(
-    name: str, context: Context, executor: Executor, reporter: Reporter, report: BuildReport
-) -> None:
+def _run_whole(name: str, context: Context, executor: Executor, reporter: Reporter, report: BuildReport) -> None:
     """Run a stage that concerns all families, where it is stale."""
     stale = [""] if _find_staleness(name, context) else []
     _run(name, stale, 1, executor, reporter, report)
 
 
-def _run_family_stage(
-    name: str, context: Context, executor: Executor, reporter: Reporter, report: BuildReport
-) -> None:
+def _run_family_stage(name: str, context: Context, executor: Executor, reporter: Reporter, report: BuildReport) -> None:
     """Run a stage for the families in which it is stale."""
     slugs = context.list_built()
     stale = [slug for slug in slugs if _find_staleness(name, context.of(slug))]
@@ -255,9 +270,7 @@ def _drop_activations(context: Context) -> None:
             context.store.remove(name)
 
 
-def _run(
-    name: str, stale: list[str], total: int, executor: Executor, reporter: Reporter, report: BuildReport
-) -> None:
+def _run(name: str, stale: list[str], total: int, executor: Executor, reporter: Reporter, report: BuildReport) -> None:
     """Run a stage's tasks; the first error ends the build once the others are done."""
     began = time.monotonic()
     report.built[name], report.reused[name] = stale, total - len(stale)
@@ -297,9 +310,7 @@ def _describe_classifier(context: Context, reporter: Reporter, report: BuildRepo
 # --- the site ------------------------------------------------------------------------------------------------
 
 
-def bake_site(
-    config: Config | None, run: Path, *, out: Path | None, reporter: Reporter
-) -> tuple[Path, list[str], int]:
+def bake_site(config: Config | None, run: Path, *, out: Path | None, reporter: Reporter) -> tuple[Path, list[str], int]:
     """Bake a finished run's site and check it; return its folder, the problems found and the number of pages."""
     site = out or run / "site"
     began = time.monotonic()

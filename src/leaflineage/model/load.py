@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from leaflineage.errors import ModelError, suggest
 from leaflineage.model.checkpoint import StateDict, strip_prefixes
+from leaflineage.model.folding import fold_batch_norms
 from leaflineage.model.layout import probe_features
 from leaflineage.model.names import resolve_label_names
 from leaflineage.model.source import Source, find_source
@@ -88,7 +89,9 @@ def load_classifier(
     )
     network = network.to(torch.device(device)).to(memory_format=torch.channels_last)
     network.eval().requires_grad_(False)
-    probe = probe_features(network, _make_noise(preprocessing, torch.device(device)), where=found.where)
+    noise = _make_noise(preprocessing, torch.device(device))
+    network = fold_batch_norms(network, noise)
+    probe = probe_features(network, noise, where=found.where)
     n_outputs = int(network.num_classes)  # type: ignore[arg-type]
     outputs = resolve_label_names(
         n_outputs=n_outputs,

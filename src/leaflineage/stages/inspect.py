@@ -53,7 +53,9 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
             "not handled yet."
         )
     outputs = {name: index for index, name in enumerate(record.label_names) if name}
-    check = check_accuracy(classifier, fitted, [outputs[str(each)] for each in families], record.stated_accuracy)
+    check = check_accuracy(
+        classifier, fitted, [outputs[str(each)] for each in families], stated_accuracy=record.stated_accuracy
+    )
     if check.problem and not context.config.classifier.trust_names:
         raise ModelError(check.problem)
     files = {}
@@ -61,7 +63,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         arrays = {"weight": classifier.head_weight.cpu().numpy(), "bias": classifier.head_bias.cpu().numpy()}
         files["head.safetensors"] = context.store.write_arrays("head.safetensors", arrays)
     payload = record.model_dump(mode="json")
-    payload["score_check"] = {"top1": check.top1, "n": check.n, "chance": check.chance}
+    payload["score_check"] = {"top1": check.top1, "n": check.n_specimens, "chance": check.chance}
     return payload, files
 
 

@@ -220,7 +220,7 @@ STAGES: dict[str, Stage] = {
                 "specimens.max_pixels",
                 "run.seed",
             ),
-            sources=("featviz/", "model/", "concepts/crops.py", "stages/reading.py", *CONTRACTS),
+            sources=("featviz/", "model/", "stages/reading.py", *CONTRACTS),
             specimen_fields=("id", "sha256"),
             inputs=_read_shown,
         ),

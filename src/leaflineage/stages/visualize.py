@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leaflineage.concepts.crops import centre_box
 from leaflineage.featviz.maco import visualize_concepts
 from leaflineage.featviz.spectrum import estimate_spectrum
-from leaflineage.images import cut_image, encode_webp, fit_image
+from leaflineage.images import encode_webp, fit_image
 from leaflineage.stages.context import Context
 from leaflineage.stages.reading import read_specimens
 
-MAX_BATCH = 32  # crops that meet the network at once
+MAX_BATCH_PIXELS = 24 * 128 * 128  # of the crops that meet the network at once: bounds memory
 MAX_SPECIMENS = 2000  # that a spectrum is taken from
 QUALITY = 84
 
@@ -30,7 +29,8 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     classifier = context.load_classifier()
     spectrum, palette = _estimate(context)
     views = [(name, view) for name in sorted(shown) for view in range(settings.n_visualizations)]
-    n_batches = -(-len(views) // max(1, MAX_BATCH // settings.crops))
+    height, width = context.model.preprocessing.input_size
+    n_batches = -(-len(views) // max(1, MAX_BATCH_PIXELS // (height * width * settings.crops)))
     n_slots = -(-len(views) // max(1, n_batches))
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in shown}
     files: dict[str, str] = {}
@@ -80,14 +80,13 @@ def _estimate(context: Context) -> Any:
     config = context.config
     specimens = context.specimens if config.visualize.spectrum == "family" else context.list_used()
     chosen = specimens[:: -(-len(specimens) // MAX_SPECIMENS)]
-    sides = sorted(min(each.width or config.visualize.size, each.height or config.visualize.size) for each in chosen)
+    sides = sorted(max(each.width or config.visualize.size, each.height or config.visualize.size) for each in chosen)
     side = min(config.visualize.size, sides[len(sides) // 2])
-    square = context.model.preprocessing.model_copy(update={"input_size": (side, side), "fit": "squash"})
+    # As the classifier sees them, padding and all, but in the pictures' resolution.
+    square = context.model.preprocessing.model_copy(update={"input_size": (side, side)})
 
     def read() -> Iterator[NDArray[np.uint8]]:
         for _, image, _, _ in read_specimens(context, chosen, {}):
-            height, width = image.shape[:2]
-            middle = centre_box(width / 2, height / 2, width, height, crop_side=1.0)
-            yield fit_image(cut_image(image, middle), preprocessing=square)[0]
+            yield fit_image(image, preprocessing=square)[0]
 
     return estimate_spectrum(read, size=config.visualize.size)

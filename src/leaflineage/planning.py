@@ -1,0 +1,209 @@
+"""What a build would do, what is wrong, how long it would take and how large its site would be. Touches nothing.
+
+Everything is tried for real, in a temporary folder, on a small sample: the classifier is opened and its scores are
+checked, specimens are scanned, a few pictures go through each costly step against a clock.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from leaflineage.config import Config
+from leaflineage.errors import LeafLineageError
+from leaflineage.executors import count_jobs, limit_threads, run_task
+from leaflineage.herbarium import FAMILIES, draw_specimen, write_herbarium
+from leaflineage.pipeline import check_drawn_families, find_stale
+from leaflineage.specimens import scan_specimens
+from leaflineage.stages.context import Context
+from leaflineage.store import Store
+
+KB_SPECIMEN, KB_CROP, KB_PICTURE, KB_PAGE = 16, 5, 34, 26  # measured on the drawn and on the shared leaves
+N_TIMED = 16
+N_STEPS = 2
+
+
+@dataclass
+class Estimate:
+    """What a build from nothing would cost.
+
+    Attributes
+    ----------
+    seconds
+        CPU seconds a stage, one thread.
+    """
+
+    seconds: dict[str, float]
+    jobs: int
+    site_mb: float
+
+    @property
+    def minutes(self) -> float:
+        """Wall time, with the tasks spread over the processes."""
+        return sum(self.seconds.values()) / self.jobs / 60
+
+
+def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[str], None]) -> Estimate:
+    """Say what a build would do; return the estimate.
+
+    Raises
+    ------
+    LeafLineageError
+        What would stop the build, in the words the build would use.
+    """
+    limit_threads()
+    with tempfile.TemporaryDirectory(prefix="leaflineage-plan-") as folder:
+        store = Store(Path(folder))
+        root, drawing_seconds = _sample_specimens(config, store)
+        say(f"Specimens: {root}")
+        catalogue, _ = scan_specimens(
+            root=root,
+            catalogue=root / "catalogue.csv" if config.specimens.draw else config.specimens.catalogue,
+            split=config.specimens.split,
+            max_pixels=config.specimens.max_pixels,
+            follow_symlinks=config.specimens.follow_symlinks,
+        )
+        store.write_json("catalogue.json", "catalogue", catalogue.model_dump(mode="json"))
+        used = sum(each.set_aside is None for each in catalogue.specimens)
+        say(f"  {used} can be used, {len(catalogue.specimens) - used} set aside, {len(catalogue.families)} families")
+        for each in [each for each in catalogue.specimens if each.set_aside][:5]:
+            say(f"  set aside: {each.id}: {each.set_aside}")
+        for note in catalogue.notes:
+            say(f"  note: {note}")
+        sampled = config
+        if config.specimens.draw is not None:  # a few leaves stand for all that would be drawn
+            least = config.specimens.model_copy(update={"min_specimens": 2})
+            sampled = config.model_copy(update={"specimens": least})
+        context = Context(store, sampled)
+        inspected = run_task("inspect", "", folder, sampled.model_dump_json())
+        if inspected.error:
+            raise inspected.error
+        model = context.model
+        rows, columns, channels = model.map_shape
+        say(f"Classifier: {model.architecture}, {model.n_outputs} outputs, split at {model.layer}")
+        say(
+            f"  last map {rows}×{columns}×{channels}; head "
+            + (
+                "affine after pooling: importance is exact"
+                if model.affine_head
+                else "not affine: importance is sampled"
+            )
+        )
+        check = store.read_json("model.json", "model")["score_check"]
+        say(f"  top-1 {check['top1']:.2f} on {check['n']} specimens (guessing: {check['chance']:.2f})")
+        built = context.list_built()
+        say(f"Families: {len(built)} would be built")
+        for family in [family for family in context.families if family.missing][:8]:
+            say(f"  {family.name}: {family.missing}")
+        n_specimens = {slug: len(context.of(slug).specimens) for slug in built}
+        if config.specimens.draw is not None:
+            n_specimens = dict.fromkeys(built, config.specimens.draw.n)
+        seconds = {"draw": drawing_seconds, **_time_stages(sampled, context, n_specimens)}
+        estimate = Estimate(seconds, count_jobs(config.run.jobs), _estimate_site(config, len(built), n_specimens))
+    settings = config.visualize
+    say(
+        f"Concepts: {config.concepts.n_concepts} a family, {min(config.concepts.n_concepts, config.atlas.n_shown)} shown"
+    )
+    say(f"  pictures of {settings.size} px, {settings.steps} steps, {settings.crops} crops a step")
+    stale = _describe_stale(config, run)
+    say(f"Run folder: {run}: {stale}")
+    parts = ", ".join(f"{name} {value:.0f} s" for name, value in estimate.seconds.items() if value >= 1)
+    say(
+        f"From nothing, with {estimate.jobs} processes: about {max(1, round(estimate.minutes))} min ({parts} of one core)"
+    )
+    say(f"Site: {out or run / 'site'}, about {estimate.site_mb:.0f} MB")
+    if estimate.site_mb > config.site.budget_mb:
+        say(f"  over the budget of {config.site.budget_mb:g} MB ([site] budget_mb)")
+    return estimate
+
+
+def _sample_specimens(config: Config, store: Store) -> tuple[Path, float]:
+    """Return where specimens lie, drawing a few where the config draws, and what drawing all would take."""
+    draw = config.specimens.draw
+    if draw is None:
+        assert config.specimens.root is not None, "the config has root or draw"
+        return config.specimens.root, 0.0
+    check_drawn_families(draw.families)
+    families = list(draw.families or FAMILIES)
+    draw_specimen(families[0], 0, seed=draw.seed, size=draw.size)  # the first one warms caches up
+    began = time.process_time()
+    n = min(2, draw.n)
+    write_herbarium(store.path("specimens"), families=families, n=n, size=draw.size, seed=draw.seed)
+    return store.path("specimens"), (time.process_time() - began) / n * draw.n
+
+
+def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) -> dict[str, float]:
+    """Return seconds of one core a stage, from a timed sample."""
+    import numpy as np
+    import torch
+
+    from leaflineage.featviz.maco import visualize_concepts
+    from leaflineage.featviz.spectrum import Palette
+
+    classifier, settings = context.load_classifier(), config.visualize
+    size, n = context.model.preprocessing.input_size, sum(n_specimens.values())
+    batch = torch.rand(N_TIMED, 3, *size)
+    forward = _time(lambda: classifier.features(batch)) / N_TIMED
+    generator = np.random.default_rng(0)
+    spectrum = generator.random((3, settings.size, settings.size // 2 + 1), dtype=np.float32)
+    n_slots = max(1, N_TIMED // settings.crops)
+    directions = generator.random((n_slots, context.model.map_shape[2]), dtype=np.float32)
+
+    def draw() -> None:
+        visualize_concepts(
+            classifier.features_differentiable,
+            directions,
+            spectrum,
+            Palette(np.full(3, 0.5), np.eye(3) * 0.1),
+            input_size=size,
+            steps=N_STEPS,
+            n_crops=settings.crops,
+            seeds=list(range(n_slots)),
+            device=str(classifier.device),
+        )
+
+    step = _time(draw) / N_STEPS / n_slots
+    n_shown = min(config.concepts.n_concepts, config.atlas.n_shown)
+    rows, columns, channels = context.model.map_shape
+    cells = sum(min(count * rows * columns, config.concepts.max_cells) for count in n_specimens.values())
+    products = cells * channels * config.concepts.n_concepts * (1 + config.concepts.refits)
+    return {
+        "extract": n * (forward + 0.004),
+        "factorize": products * 2e-7 / 1.6,
+        "illustrate": n * 0.012,
+        "visualize": len(n_specimens) * n_shown * settings.n_visualizations * settings.steps * step,
+        "bake": 2 + 0.05 * len(n_specimens) * n_shown,
+    }
+
+
+def _time(work: Callable[[], object]) -> float:
+    """Return CPU seconds of a piece of work, after a first go that is not counted."""
+    work()
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def _estimate_site(config: Config, n_families: int, n_specimens: dict[str, int]) -> float:
+    """Return megabytes of the site."""
+    n_shown = min(config.concepts.n_concepts, config.atlas.n_shown)
+    n_crops = config.concepts.n_crops
+    pictures = n_shown * (KB_PICTURE * (config.visualize.size / 384) ** 2 * config.visualize.n_visualizations)
+    specimens = sum(min(count, n_shown * n_crops) for count in n_specimens.values()) * KB_SPECIMEN
+    per_family = pictures + n_shown * n_crops * (KB_CROP + 1) + (n_shown + 1) * KB_PAGE
+    return (n_families * per_family + specimens) / 1024
+
+
+def _describe_stale(config: Config, run: Path) -> str:
+    """Say what of an existing run is fresh."""
+    if not run.is_dir():
+        return "does not exist yet; everything would be made"
+    try:
+        stale = find_stale(config, run)
+    except LeafLineageError:
+        return "exists; what it holds cannot be used as it is, and would be made again"
+    parts = ", ".join(f"{name} ({count})" for name, count in stale.items() if count)
+    return f"to be made: {parts}" if parts else "all is fresh; only changed specimens would be read again"
