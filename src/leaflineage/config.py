@@ -9,9 +9,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from leaflineage.errors import ConfigError, suggest
 from leaflineage.records import Licences
@@ -29,13 +29,32 @@ PRESETS = {
     "standard": {"size": 512, "steps": 256, "crops": 6, "n_visualizations": 1},
     "fine": {"size": 768, "steps": 512, "crops": 12, "n_visualizations": 2},
 }
+LEAST_SIZE = 32  # pixels of a feature visualization: smaller ones hold no spectrum
 DRAWN_CLASSIFIER = "herbarium"  # the reserved source that stands for the classifier shipped with the drawn leaves
 
 
 class Section(BaseModel):
     """Base of all sections: frozen, unknown keys refused, no silent conversion of strings to numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse text where a number or a truth value belongs, and a truth value where a number does."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        kinds = {annotation, *get_args(annotation)}
+        if kinds & {int, float} and isinstance(value, (str, bool)):
+            raise ValueError("needs a number, without quotes")
+        if bool in kinds and not isinstance(value, bool):
+            raise ValueError("needs true or false, without quotes")
+        return value
+
+
+class LicencesSection(Licences):
+    """Licences, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class AtlasSection(Section):
@@ -49,7 +68,7 @@ class AtlasSection(Section):
     version: str | None = None
     doi: str | None = None
     authors: list[str] = []
-    licences: Licences = Licences()
+    licences: LicencesSection = LicencesSection()
 
 
 class DrawSection(Section):
@@ -97,6 +116,15 @@ class ClassifierSection(Section):
     pad_colour: tuple[int, int, int] = (255, 255, 255)
     trust_names: bool = False
 
+    @field_validator("label_names", mode="before")
+    @classmethod
+    def _is_list_or_path(cls, names: Any) -> Any:
+        if names is None or isinstance(names, (str, Path)):
+            return names
+        if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+            raise ValueError("needs a list of names, or the path of a text file with one name a line")
+        return names
+
     @field_validator("std")
     @classmethod
     def _is_positive(cls, std: tuple[float, ...] | None) -> tuple[float, ...] | None:
@@ -143,8 +171,16 @@ class VisualizeSection(Section):
         """Let ``quality`` set what is not given; 0 means "as the preset says"."""
         if not isinstance(values, Mapping):
             return values
-        preset = PRESETS.get(values.get("quality", "draft"), {})
-        return {**values, **{key: values.get(key) or number for key, number in preset.items()}}
+        quality = values.get("quality", "draft")
+        preset = PRESETS.get(quality, {}) if isinstance(quality, str) else {}
+        return {**values, **{key: values.get(key, 0) or number for key, number in preset.items()}}
+
+    @field_validator("size")
+    @classmethod
+    def _is_large_enough(cls, size: int) -> int:
+        if 0 < size < LEAST_SIZE:
+            raise ValueError(f"needs 0 (as the quality says) or at least {LEAST_SIZE} pixels")
+        return size
 
 
 class SiteSection(Section):
