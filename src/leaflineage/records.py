@@ -60,7 +60,7 @@ def make_slugs(names: Iterable[str]) -> dict[str, str]:
         slug, n = base, 1
         while slug in taken:
             n += 1
-            slug = f"{base[: 60 - len(str(n)) - 1]}-{n}"
+            slug = f"{base[: 60 - len(str(n)) - 1].rstrip('-')}-{n}"
         taken.add(slug)
         slugs[name] = slug
     return slugs
