@@ -8,6 +8,7 @@ each stage's module and fails where ``sources`` lacks one.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -103,15 +104,20 @@ def _read_head(context: Context) -> dict[str, Any]:
 
 
 def _read_banks(context: Context) -> dict[str, Any]:
-    """Return the queries and every family's bank and activations."""
-    queries = [[each.id, each.sha256, each.group] for each in context.list_queries()]
-    artifacts = {slug: _hash_family(context, slug, ("extract", "factorize", "rank")) for slug in context.list_built()}
-    return {**_read_classifier(context), "queries": queries, "families": artifacts if queries else []}
+    """Return the queries and, where there are any, every family's bank and activations and the leaves' groups."""
+    queries = [[e.id, e.sha256, e.group, e.licence, e.credit, e.source] for e in context.list_queries()]
+    inputs = {**_read_classifier(context), "queries": queries}
+    if queries:
+        stages = ("extract", "factorize", "rank")
+        inputs["families"] = {slug: _hash_family(context, slug, stages) for slug in context.list_built()}
+        inputs["references"] = [[each.id, each.group] for each in context.list_used()]
+    return inputs
 
 
 def _read_everything(context: Context) -> dict[str, Any]:
-    """Return every artifact's hash, the catalogue and the taxonomy."""
+    """Return every artifact's hash, the catalogue, the taxonomy and the date."""
     return {
+        "date": os.environ.get("SOURCE_DATE_EPOCH"),
         "model": context.store.hash_artifact("model.json"),
         "catalogue": context.store.hash_file("catalogue.json"),
         "queries": context.store.hash_artifact("queries/queries.json"),
@@ -203,7 +209,7 @@ STAGES: dict[str, Stage] = {
             record="families/{slug}/crops.json",
             settings=("concepts.crop_side", "concepts.n_crops", "specimens.max_pixels"),
             sources=("concepts/crops.py", "stages/pictures.py", "stages/reading.py", *CONTRACTS),
-            reads=("factorize", "rank"),
+            reads=("extract", "factorize", "rank"),
             specimen_fields=("id", "sha256", "group", "licence", "credit", "source"),
             inputs=_read_classifier,
         ),
@@ -228,7 +234,7 @@ STAGES: dict[str, Stage] = {
             name="explain",
             kind="queries",
             record="queries/queries.json",
-            settings=("specimens.max_pixels", "run.seed"),
+            settings=("importance.half_width", "importance.max_evaluations", "specimens.max_pixels", "run.seed"),
             sources=(
                 "concepts/factorization.py",
                 "concepts/importance.py",
