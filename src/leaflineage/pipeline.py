@@ -201,7 +201,7 @@ def _scan(
         split=config.specimens.split,
         max_pixels=config.specimens.max_pixels,
         follow_symlinks=config.specimens.follow_symlinks,
-        known_hashes={name: tuple(entry) for name, entry in known.items()},  # type: ignore[misc]
+        known_hashes={name: tuple(entry) for name, entry in known.items()},
         on_scanned=on_scanned,
     )
     if started:

@@ -104,16 +104,14 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
         seconds = {"draw": drawing_seconds, **_time_stages(sampled, context, n_specimens)}
         estimate = Estimate(seconds, count_jobs(config.run.jobs), _estimate_site(config, len(built), n_specimens))
     settings = config.visualize
-    say(
-        f"Concepts: {config.concepts.n_concepts} a family, {min(config.concepts.n_concepts, config.atlas.n_shown)} shown"
-    )
+    n_concepts, n_shown = config.concepts.n_concepts, min(config.concepts.n_concepts, config.atlas.n_shown)
+    say(f"Concepts: {n_concepts} a family, {n_shown} shown")
     say(f"  pictures of {settings.size} px, {settings.steps} steps, {settings.crops} crops a step")
     stale = _describe_stale(config, run)
     say(f"Run folder: {run}: {stale}")
     parts = ", ".join(f"{name} {value:.0f} s" for name, value in estimate.seconds.items() if value >= 1)
-    say(
-        f"From nothing, with {estimate.jobs} processes: about {max(1, round(estimate.minutes))} min ({parts} of one core)"
-    )
+    minutes = max(1, round(estimate.minutes))
+    say(f"From nothing, with {estimate.jobs} processes: about {minutes} min ({parts} of one core)")
     say(f"Site: {out or run / 'site'}, about {estimate.site_mb:.0f} MB")
     if estimate.site_mb > config.site.budget_mb:
         say(f"  over the budget of {config.site.budget_mb:g} MB ([site] budget_mb)")

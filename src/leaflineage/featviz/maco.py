@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from leaflineage.featviz.spectrum import Palette
 
@@ -135,7 +135,8 @@ def visualize_concepts(
 def synthesize(magnitude: Tensor, phase: Tensor) -> Tensor:
     """Return (n, 3, size, size) decorrelated channels: the inverse transform of magnitude and phase."""
     size = magnitude.shape[-2]
-    return torch.fft.irfft2(torch.polar(magnitude.expand_as(phase), phase), s=(size, size))
+    channels: Tensor = torch.fft.irfft2(torch.polar(magnitude.expand_as(phase), phase), s=(size, size))
+    return channels
 
 
 def score_crops(pooled: Tensor, directions: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ def score_crops(pooled: Tensor, directions: Tensor) -> Tensor:
     The cosine is cut at 0.05 from below, so that a picture that starts at right angles to its concept can climb.
     """
     dot = (pooled * directions).sum(dim=1)
-    cosine = F.cosine_similarity(pooled, directions, dim=1, eps=1e-6)
+    cosine = functional.cosine_similarity(pooled, directions, dim=1, eps=1e-6)
     return dot * cosine.clamp_min(0.05) ** COSINE_POWER
 
 
@@ -185,7 +186,7 @@ def _cut_crops(picture: Tensor, input_size: tuple[int, int], n_crops: int, gener
         side = max(2, round((CROP_SIDES[0] + draw * (CROP_SIDES[1] - CROP_SIDES[0])) * size))
         y, x = (min(max(round(c * size - side / 2), 0), size - side) for c in centre)
         square = picture[None, :, y : y + side, x : x + side]
-        crops.append(F.interpolate(square, size=input_size, mode="bilinear", antialias=True, align_corners=False))
+        crops.append(functional.interpolate(square, size=input_size, mode="bilinear", antialias=True))
     cut = torch.cat(crops)
     noise = torch.randn(cut.shape, generator=generator) + (torch.rand(cut.shape, generator=generator) - 0.5)
     return cut + NOISE * noise.to(cut.device)

@@ -40,7 +40,8 @@ class Palette:
     def decorrelate(self, image: Floats) -> Floats:
         """Return (3, rows, columns) decorrelated channels of a (rows, columns, 3) image in [0, 1]."""
         unmixing = np.linalg.inv(self.mixing)
-        return np.einsum("ij,rcj->irc", unmixing, image - self.mean)
+        channels: Floats = np.einsum("ij,rcj->irc", unmixing, image - self.mean)
+        return channels
 
 
 def estimate_palette(images: Iterable[NDArray[np.uint8]]) -> Palette:
@@ -101,14 +102,16 @@ def compute_frequencies(size: int) -> Floats:
     """Return (size, size // 2 + 1) frequencies in cycles a picture."""
     rows = np.fft.fftfreq(size) * size
     columns = np.fft.rfftfreq(size) * size
-    return np.hypot(rows[:, None], columns[None])
+    frequencies: Floats = np.hypot(rows[:, None], columns[None])
+    return frequencies
 
 
 def _make_window(side: int) -> Floats:
     """Return a (side, side) Hann window whose mean square is 1."""
     line = np.hanning(side + 2)[1:-1]
     window = np.outer(line, line)
-    return window / np.sqrt((window**2).mean())
+    scaled: Floats = window / np.sqrt((window**2).mean())
+    return scaled
 
 
 def _fit_power_law(measured: Floats, side: int) -> Floats:
@@ -138,10 +141,10 @@ def _extend(measured: Floats, law: Floats, side: int, size: int) -> Floats:
     half = (shared - 1) // 2  # frequencies −half … half exist in both, whatever the parity
     rows = np.r_[0 : half + 1, -half:0] if half else np.array([0])
     columns = np.arange(half + 1)
+    both = np.ix_(np.arange(3), rows, columns)
     frequencies = compute_frequencies(size)[np.ix_(rows, columns)]
     # Resizing has dimmed the finest frequencies: the law takes over from 0.8 to 1 of the shared Nyquist.
     keep = np.clip((half - frequencies) / max(0.2 * half, 1e-9), 0, 1)
-    inner = measured[np.ix_(range(3), rows, columns)] * (size / side) ** 2
-    outer = spectrum[np.ix_(range(3), rows, columns)]
-    spectrum[np.ix_(range(3), rows, columns)] = inner**keep * outer ** (1 - keep)
+    inner = measured[both] * (size / side) ** 2
+    spectrum[both] = inner**keep * spectrum[both] ** (1 - keep)
     return spectrum

@@ -8,6 +8,7 @@ takes a fifth less time on a CPU.
 from __future__ import annotations
 
 import copy
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ def fold_batch_norms(network: nn.Module, images: Tensor) -> nn.Module:
     folded = copy.deepcopy(network)
     for parent in list(folded.modules()):
         children = list(parent.named_children())
-        for (_, before), (name, norm) in zip(children, children[1:], strict=False):
+        for (_, before), (name, norm) in itertools.pairwise(children):
             convolution = _find_last(before)
             if _can_fold(convolution, norm):
                 _fold(convolution, norm)

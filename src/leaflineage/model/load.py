@@ -90,7 +90,6 @@ def load_classifier(
     network = network.to(torch.device(device)).to(memory_format=torch.channels_last)
     network.eval().requires_grad_(False)
     noise = _make_noise(preprocessing, torch.device(device))
-    network = fold_batch_norms(network, noise)
     probe = probe_features(network, noise, where=found.where)
     n_outputs = int(network.num_classes)  # type: ignore[arg-type]
     outputs = resolve_label_names(
@@ -122,7 +121,9 @@ def load_classifier(
         licence=found.pretrained_cfg.get("license"),
         notes=[*found.notes, *found.checkpoint.notes, f"names of outputs: {outputs.origin}", UNVERIFIED],
     )
-    classifier = Classifier(network, layout=probe.layout, record=record, device=torch.device(device))
+    classifier = Classifier(
+        fold_batch_norms(network, noise), layout=probe.layout, record=record, device=torch.device(device)
+    )
     classifier.record = describe_head(record, measure_head(classifier, *classifier.divide(probe.raw)))
     return classifier
 
