@@ -68,7 +68,8 @@ def compute_wilson(successes: int, n: int) -> tuple[float, float]:
     p = successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    low, high = float(centre - half), float(centre + half)
+    return 0.0 if successes == 0 else low, 1.0 if successes == n else high
 
 
 def count_confusions(first: Sequence[int], output: int, slug_of: Mapping[int, str]) -> list[dict[str, Any]]:

@@ -30,11 +30,14 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     assert output is not None, "families without an output are not built"
     found = compute_importances(context, arrays, pooled["pooled"], output)
     group_of = {each.id: each.group for each in context.specimens}
-    low, high = bootstrap_mean(found.indices, [group_of[each] for each in record["specimens"]], seed=seed)
     indices = found.indices.mean(axis=0)  # (n_specimens, n_players)
-    n_silent = int((indices.sum(axis=1) <= 0).sum())
-    counted = indices[indices.sum(axis=1) > 0]
-    mean = counted.mean(axis=0) if len(counted) else np.zeros(indices.shape[1])
+    counted = np.flatnonzero(indices.sum(axis=1) > 0)
+    n_silent = len(indices) - len(counted)
+    mean = low = high = np.zeros(indices.shape[1])
+    if len(counted):
+        mean = indices[counted].mean(axis=0)
+        groups = [group_of[record["specimens"][index]] for index in counted]
+        low, high = bootstrap_mean(found.indices[:, counted], groups, seed=seed)
     total = float(mean.sum())
     shares = mean / total if total > 0 else np.eye(len(mean))[-1]
     own = found.contributions[:, :, output]
