@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from leaflineage import __version__
 from leaflineage.errors import ConfigError, LeafLineageError
+
+if TYPE_CHECKING:
+    from leaflineage.config import Config
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -55,24 +58,30 @@ def _common(command: Command) -> Command:
     return command
 
 
-def _load(config: Path | None, overrides: tuple[str, ...], **flags: Any) -> tuple[Any, Path | None]:
-    """Return the config (the drawn herbarium unless one is named) and where it was read from."""
-    from leaflineage.config import load_config
+def _load(config: Path | None, overrides: tuple[str, ...], **flags: Any) -> Config:
+    """Return the config (the drawn herbarium unless one is named), once all it names is there."""
+    from leaflineage.config import check_paths, load_config
     from leaflineage.resources import find_resource
 
     path = config or find_resource("configs") / "herbarium.toml"
     families = flags.get("families")
-    named = [name.strip() for name in families.split(",") if name.strip()] if families else None
-    return load_config(
+    settings = load_config(
         path,
         overrides=overrides,
         flags={
-            "atlas.families": named,
+            "atlas.families": _split_names(families) or None,
             "run.seed": flags.get("seed"),
             "run.device": flags.get("device"),
             "run.jobs": flags.get("jobs"),
         },
-    ), path
+    )
+    check_paths(settings, path)
+    return settings
+
+
+def _split_names(text: str | None) -> list[str]:
+    """Return the names of a comma-separated list."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -91,7 +100,7 @@ def build(config: Path | None, overrides: tuple[str, ...], run: Path | None, out
     from leaflineage.pipeline import build as build_atlas
     from leaflineage.progress import TerminalReporter
 
-    settings, _ = _load(config, overrides, **flags)
+    settings = _load(config, overrides, **flags)
     folder = run or Path("runs") / settings.name
     with TerminalReporter(Console(), quiet=flags["quiet"]) as reporter:
         report = build_atlas(settings, folder, out=out, reporter=reporter)
@@ -154,7 +163,7 @@ def plan(config: Path | None, overrides: tuple[str, ...], run: Path | None, out:
 
     from leaflineage.planning import plan_build
 
-    settings, _ = _load(config, overrides, **flags)
+    settings = _load(config, overrides, **flags)
     folder = run or Path("runs") / settings.name
     plan_build(settings, folder, out=out, say=Console(highlight=False, soft_wrap=True).print)
 
@@ -208,7 +217,7 @@ def herbarium(
             )
         write_twins(directory, twins, n=n, size=size, seed=seed)
         return
-    names = [name.strip() for name in families.split(",")] if families else list(FAMILIES)
+    names = _split_names(families) or list(FAMILIES)
     check_drawn_families(names)
     with TerminalReporter(Console(), quiet=quiet) as reporter:
         reporter.start("draw", len(names) * n, 0)

@@ -6,6 +6,7 @@ relative to the file, paths on the command line to the working directory.
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -286,6 +287,39 @@ def load_config(
         count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise ConfigError(f"The config from {where} has {count}:\n{lines}")
     return config
+
+
+def check_paths(config: Config, path: Path | None) -> None:
+    """See that every file and folder a config names is there, before anything long begins.
+
+    Raises
+    ------
+    ConfigError
+        With one line a path that is missing, all of them.
+    """
+    source = config.classifier.source.removeprefix("local-dir:")
+    on_disk = source != DRAWN_CLASSIFIER and not source.startswith("hf-hub:")
+    names = config.classifier.label_names
+    wanted = {
+        "[specimens] root": config.specimens.root,
+        "[specimens] catalogue": config.specimens.catalogue,
+        "[classifier] source": Path(source) if on_disk else None,
+        "[classifier] label_names": names if isinstance(names, Path) else None,
+        "[atlas] taxonomy": config.atlas.taxonomy,
+    }
+    missing = {key: place for key, place in wanted.items() if place is not None and not place.exists()}
+    if missing:
+        lines = "\n".join(f"  - {key}: nothing is at {place}" for key, place in missing.items())
+        head = _read_head(path)
+        told = any(f"/{place.name}" in head for place in missing.values())
+        now = f"The head of {path} says what to download and where to put it" if told else "Put it there"
+        raise ConfigError(f"The config names what is not there:\n{lines}\n{now}, or give other paths with --set.")
+
+
+def _read_head(path: Path | None) -> str:
+    """Return the comment a config opens with."""
+    lines = path.read_text(encoding="utf-8-sig").splitlines() if path else []
+    return "\n".join(itertools.takewhile(lambda line: line.startswith("#") or not line.strip(), lines))
 
 
 def _read_toml(path: Path | None) -> dict[str, Any]:
