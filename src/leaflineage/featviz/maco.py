@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,12 +106,9 @@ def visualize_concepts(
     for step in range(steps):
         pictures = colour(synthesize(magnitude, phase))  # (n_concepts, 3, size, size)
         pictures.retain_grad()
-        crops = torch.cat(
-            [
-                _cut_crops(picture, input_size, n_crops, generator)
-                for picture, generator in zip(pictures, generators, strict=True)
-            ]
-        )  # (n_concepts · n_crops, 3, height, width)
+        crops = _Resample.apply(pictures, _draw_places(size, n_crops, generators), input_size)
+        noise = [torch.randn(n_crops, *crops.shape[1:], generator=each) for each in generators]
+        crops = crops + NOISE * torch.cat(noise).to(device)  # (n_concepts · n_crops, 3, height, width)
         pooled = features(crops).mean(dim=(1, 2))  # (n_concepts · n_crops, n_channels)
         objective = score_crops(pooled, rows.repeat_interleave(n_crops, dim=0)).view(len(seeds), n_crops).mean(dim=1)
         optimizer.zero_grad(set_to_none=True)
@@ -135,7 +134,7 @@ def visualize_concepts(
 def synthesize(magnitude: Tensor, phase: Tensor) -> Tensor:
     """Return (n, 3, size, size) decorrelated channels: the inverse transform of magnitude and phase."""
     size = magnitude.shape[-2]
-    channels: Tensor = torch.fft.irfft2(torch.polar(magnitude.expand_as(phase), phase), s=(size, size))
+    channels: Tensor = torch.fft.irfft2(_Synthesize.apply(magnitude, phase), s=(size, size))
     return channels
 
 
@@ -172,21 +171,84 @@ class _Colour:
         self._mixing = torch.tensor(palette.mixing / slope[:, None], dtype=torch.float32, device=device)
 
     def __call__(self, channels: Tensor) -> Tensor:
-        mixed = torch.einsum("ij,njrc->nirc", self._mixing, channels)
+        mixed = torch.matmul(self._mixing, channels.flatten(2)).view_as(channels)
         return torch.sigmoid(mixed + self._centre)
 
 
-def _cut_crops(picture: Tensor, input_size: tuple[int, int], n_crops: int, generator: torch.Generator) -> Tensor:
-    """Return (n_crops, 3, height, width): random squares of a (3, size, size) picture, resampled once, with noise."""
-    size = picture.shape[-1]
-    draws = torch.rand(n_crops, generator=generator)
-    centres = torch.randn(n_crops, 2, generator=generator) * CENTRE_DEVIATION + 0.5
-    crops = []
-    for draw, centre in zip(draws.tolist(), centres.tolist(), strict=True):
-        side = max(2, round((CROP_SIDES[0] + draw * (CROP_SIDES[1] - CROP_SIDES[0])) * size))
-        y, x = (min(max(round(c * size - side / 2), 0), size - side) for c in centre)
-        square = picture[None, :, y : y + side, x : x + side]
-        crops.append(functional.interpolate(square, size=input_size, mode="bilinear", antialias=True))
-    cut = torch.cat(crops)
-    noise = torch.randn(cut.shape, generator=generator) + (torch.rand(cut.shape, generator=generator) - 0.5)
-    return cut + NOISE * noise.to(cut.device)
+@dataclass(frozen=True)
+class _Place:
+    """Where a crop is cut: which picture, and its square in pixels."""
+
+    picture: int
+    y: int
+    x: int
+    side: int
+
+
+def _draw_places(size: int, n_crops: int, generators: Sequence[torch.Generator]) -> list[_Place]:
+    """Return ``n_crops`` random squares a picture, each picture's from its own generator."""
+    places = []
+    for picture, generator in enumerate(generators):
+        draws = torch.rand(n_crops, generator=generator).tolist()
+        centres = (torch.randn(n_crops, 2, generator=generator) * CENTRE_DEVIATION + 0.5).tolist()
+        for draw, centre in zip(draws, centres, strict=True):
+            side = max(2, round((CROP_SIDES[0] + draw * (CROP_SIDES[1] - CROP_SIDES[0])) * size))
+            y, x = (min(max(round(c * size - side / 2), 0), size - side) for c in centre)
+            places.append(_Place(picture, y, x, side))
+    return places
+
+
+class _Resample(torch.autograd.Function):
+    """Cut squares out of pictures and bring them to the classifier's input, by one antialiased resampling.
+
+    A triangle as wide as the scale, applied along each axis as a small dense matrix: on a CPU a third of the time
+    of a general resampling, and one gradient picture for all crops of it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, pictures: Tensor, places: list[_Place], input_size: tuple[int, int]) -> Tensor:
+        crops = []
+        for place in places:
+            rows, columns = (_make_weights(place.side, length, pictures.device) for length in input_size)
+            crops.append(rows @ _find_window(pictures, place) @ columns.T)
+        ctx.places, ctx.input_size, ctx.shape = places, input_size, pictures.shape
+        return torch.stack(crops)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = gradients
+        pictures = gradient.new_zeros(ctx.shape)
+        for place, each in zip(ctx.places, gradient, strict=True):
+            rows, columns = (_make_weights(place.side, length, gradient.device) for length in ctx.input_size)
+            _find_window(pictures, place).add_(rows.T @ each.contiguous() @ columns)
+        return pictures, None, None
+
+
+class _Synthesize(torch.autograd.Function):
+    """r · exp(i φ), with the gradient on φ alone: −Re(g) Im(F) + Im(g) Re(F)."""
+
+    @staticmethod
+    def forward(ctx: Any, magnitude: Tensor, phase: Tensor) -> Tensor:
+        spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+        ctx.save_for_backward(spectrum)
+        return spectrum
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        (gradient,), (spectrum,) = gradients, ctx.saved_tensors
+        return None, gradient.imag * spectrum.real - gradient.real * spectrum.imag
+
+
+def _find_window(pictures: Tensor, place: _Place) -> Tensor:
+    """Return a view of one square, (3, side, side)."""
+    return pictures[place.picture, :, place.y : place.y + place.side, place.x : place.x + place.side]
+
+
+@cache
+def _make_weights(side: int, length: int, device: torch.device) -> Tensor:
+    """Return (length, side) weights of an antialiased linear resampling, rows of sum 1."""
+    scale = side / length
+    centres = (torch.arange(length, dtype=torch.float64) + 0.5) * scale - 0.5
+    distance = (torch.arange(side, dtype=torch.float64)[None] - centres[:, None]).abs() / max(scale, 1.0)
+    weights = (1 - distance).clamp_min(0)
+    return (weights / weights.sum(dim=1, keepdim=True)).float().to(device)
