@@ -6,6 +6,7 @@ One direction, family by family, no step back. What is fresh is skipped; a build
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import time
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from leaflineage.config import Config
+from leaflineage.config import DRAWN_CLASSIFIER, Config
 from leaflineage.errors import ArtifactError, ConfigError, LeafLineageError, SiteError, suggest
 from leaflineage.executors import Executor
 from leaflineage.herbarium import FAMILIES, write_catalogue
@@ -170,12 +171,22 @@ def _draw(store: Store, config: Config, executor: Executor, reporter: Reporter, 
     contexts = {make_slug(name): Context(store, config, make_slug(name)) for name in families}
     stale = [slug for slug, context in contexts.items() if _find_staleness("draw", context)]
     _run("draw", stale, len(contexts), executor, reporter, report)
+    split = "held-out" if _is_held_out(store, config) else ""
     rows = [
-        row
+        {**row, "split": split}
         for slug in sorted(contexts)
         for row in store.read_json(f"specimens/{slug}.json", "specimens", stage="draw")["rows"]
     ]
     write_catalogue(store.path("specimens"), rows)
+
+
+def _is_held_out(store: Store, config: Config) -> bool:
+    """Tell whether the classifier that ships with the drawn leaves was trained on other seeds than these."""
+    if config.classifier.source != DRAWN_CLASSIFIER or config.specimens.draw is None:
+        return False
+    path = Path(Context(store, config).locate_classifier()) / "config.json"
+    trained = json.loads(path.read_text(encoding="utf-8"))["trained_on"]["seed"]
+    return config.specimens.draw.seed not in (trained, trained + 1)
 
 
 def _scan(

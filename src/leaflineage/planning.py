@@ -58,7 +58,7 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
     with tempfile.TemporaryDirectory(prefix="leaflineage-plan-") as folder:
         store = Store(Path(folder))
         root, drawing_seconds = _sample_specimens(config, store)
-        say(f"Specimens: {root}")
+        say(f"Specimens: {_describe_source(config)}")
         catalogue, _ = scan_specimens(
             root=root,
             catalogue=root / "catalogue.csv" if config.specimens.draw else config.specimens.catalogue,
@@ -68,7 +68,9 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
         )
         store.write_json("catalogue.json", "catalogue", catalogue.model_dump(mode="json"))
         used = sum(each.set_aside is None for each in catalogue.specimens)
-        say(f"  {used} can be used, {len(catalogue.specimens) - used} set aside, {len(catalogue.families)} families")
+        if config.specimens.draw is None:
+            n_aside = len(catalogue.specimens) - used
+            say(f"  {used} can be used, {n_aside} set aside, {len(catalogue.families)} families")
         for each in [each for each in catalogue.specimens if each.set_aside][:5]:
             say(f"  set aside: {each.id}: {each.set_aside}")
         for note in catalogue.notes:
@@ -116,6 +118,14 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
     if estimate.site_mb > config.site.budget_mb:
         say(f"  over the budget of {config.site.budget_mb:g} MB ([site] budget_mb)")
     return estimate
+
+
+def _describe_source(config: Config) -> str:
+    draw = config.specimens.draw
+    if draw is None:
+        return str(config.specimens.root)
+    n = len(draw.families or FAMILIES)
+    return f"{n} families × {draw.n} drawn leaves of {draw.size} px (tried on two of each)"
 
 
 def _sample_specimens(config: Config, store: Store) -> tuple[Path, float]:

@@ -114,8 +114,9 @@ def _read_folder(folder: Path, *, architecture: str | None, name: str, where: st
     settings = settings if isinstance(settings, dict) else config  # older folders keep everything at the top
     n_outputs = config.get("num_classes", settings.get("num_classes"))
     accuracy = config.get("stated_accuracy")
+    named = config.get("name")
     return Source(
-        name=name,
+        name=named if isinstance(named, str) and named else name,
         where=where,
         architecture=stated,
         checkpoint=read_checkpoint(weights),

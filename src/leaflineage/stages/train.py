@@ -27,6 +27,7 @@ from leaflineage.records import Preprocessing
 from leaflineage.stages.context import choose_device
 
 MEAN = STD = (0.5, 0.5, 0.5)
+NAME = "drawn-leaf-families"
 CHUNK = 10  # specimens a task of the drawing pool
 
 
@@ -112,7 +113,7 @@ def train_classifier(config: Config, directory: Path, *, reporter: Reporter) -> 
         half_precision=True,
         stated_accuracy=found.top1,
         licence="apache-2.0",
-        extra={"trained_on": settings.model_dump(mode="json", exclude={"output"})},
+        extra={"name": NAME, "trained_on": settings.model_dump(mode="json", exclude={"output"})},
     )
     facts = {"top1": found.top1, "n_held_out": len(held_out), "n_train": len(images)}
     (directory / "README.md").write_text(describe_model(config, facts), encoding="utf-8")
