@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaflineage.config import PRESETS, Config, load_config
+from leaflineage.config import PRESETS, Config, check_paths, load_config
 from leaflineage.errors import ConfigError
 
 MINIMAL = '[specimens]\nroot = "leaves"\n[classifier]\nsource = "herbarium"\n'
@@ -217,6 +217,25 @@ def test_paths_in_a_file_are_relative_to_it_and_on_the_command_line_to_where_one
 def test_a_classifier_is_a_path_a_hub_address_or_the_one_that_ships(path: Path, source: str, wanted: str) -> None:
     path.write_text(f'[specimens]\nroot = "leaves"\n[classifier]\nsource = "{source}"\n')
     assert load_config(path).classifier.source == wanted.format(folder=path.parent.resolve())
+
+
+def test_paths_that_are_there_and_addresses_that_are_no_paths_pass(path: Path) -> None:
+    (path.parent / "leaves").mkdir()
+    check_paths(load_config(path), path)
+    check_paths(load_config(path, overrides=["classifier.source=hf-hub:timm/resnet50.a1_in1k"]), path)
+    check_paths(load_config(path, overrides=[f"classifier.source=local-dir:{path.parent}"]), path)
+
+
+def test_all_paths_that_are_missing_are_told_at_once(path: Path) -> None:
+    config = load_config(path, overrides=["classifier.source=model", "classifier.label_names=names.txt"])
+    with pytest.raises(ConfigError) as caught:
+        check_paths(config, path)
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[0].strip(" -") for line in lines[1:4]] == [
+        "[specimens] root",
+        "[classifier] source",
+        "[classifier] label_names",
+    ]
 
 
 def test_label_names_are_a_list_or_a_path(path: Path) -> None:

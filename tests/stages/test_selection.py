@@ -78,6 +78,10 @@ def test_a_family_that_is_not_built_has_its_reason(
     assert found[name].output_index == (outputs.index(name) if name in outputs else None)
 
 
+def test_a_family_with_just_enough_specimens_is_built() -> None:
+    assert select(["Fagaceae"], OAKS, least=3)["Fagaceae"].missing is None
+
+
 def test_specimens_that_were_set_aside_do_not_count() -> None:
     aside = [make_specimen("Ulmaceae", i, set_aside="is empty" if i else None) for i in range(5)]
     found = select(["Fagaceae", "Ulmaceae"], [*OAKS, *aside])
