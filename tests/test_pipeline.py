@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -273,9 +274,7 @@ def test_bad_pictures_are_set_aside_and_listed_and_end_nothing(leaves: Path, tmp
 
 
 def test_a_specimen_without_a_family_is_explained_and_enters_no_statistic(leaves: Path, tmp_path: Path) -> None:
-    rows = [
-        (f"{path.parent.name}/{path.name}", path.parent.name) for path in sorted(leaves.rglob("*.png"))
-    ]
+    rows = [(f"{path.parent.name}/{path.name}", path.parent.name) for path in sorted(leaves.rglob("*.png"))]
     rows[0] = (rows[0][0], "")
     table = tmp_path / "leaves.csv"
     with table.open("w", newline="", encoding="utf-8") as stream:
@@ -348,3 +347,29 @@ def test_two_families_of_real_leaves_are_built_from_settings_alone(shared: Path,
         assert family["explained_share"] > 0.5
         assert family["accuracy"]["split"] == "held-out"
         assert family["accuracy"]["n_specimens"] == {"Betulaceae": 24, "Fagaceae": 25}[family["name"]]
+
+
+# --- stopped from outside ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"), [(signal.SIGINT, 130, "Stopped."), (signal.SIGTERM, 75, "SIGTERM")]
+)
+def test_a_signal_ends_a_build_with_one_line_and_what_is_finished_is_kept(
+    tiny_run: Path, tmp_path: Path, number: signal.Signals, code: int, said: str
+) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "leaflineage.cli", "build", "configs/tiny.toml", "--run", str(run), "--jobs", "2"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:  # until the first stage that meets the network
+        if line.startswith("extracting"):
+            break
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert said in errors
+    assert len(errors.splitlines()) == 1, errors
+    assert (run / "model.json").is_file()
+    build_tiny(run)
+    assert find_differences(tiny_run, run) == []

@@ -1,8 +1,13 @@
-"""The command line: parse, call, print. Exit codes: 0 done, 1 our error, 2 wrong usage, 130 Ctrl-C."""
+"""The command line: parse, call, print.
+
+Exit codes: 0 done, 1 our error, 2 wrong usage, 75 stopped by a scheduler (SIGTERM), 130 by Ctrl-C.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,12 +23,22 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class _Terminated(BaseException):
+    """A scheduler asked us to stop."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 class _Group(click.Group):
-    """Turns our errors into one message and exit code 1, Ctrl-C into one line and 130."""
+    """Turns our errors into one message and exit code 1, Ctrl-C into one line and 130, SIGTERM into one and 75."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line."""
         kwargs["standalone_mode"] = False
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _terminate)
         try:
             result = super().main(*args, **kwargs)
             sys.exit(result if isinstance(result, int) else 0)
@@ -33,6 +48,9 @@ class _Group(click.Group):
         except (click.exceptions.Abort, KeyboardInterrupt):
             click.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
             sys.exit(130)
+        except _Terminated:
+            click.echo("Stopped by SIGTERM. What is finished is kept; the same command goes on from there.", err=True)
+            sys.exit(75)
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)

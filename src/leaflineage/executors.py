@@ -98,8 +98,12 @@ class Executor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=kind is None, cancel_futures=True)
+        if self._pool is None:
+            return
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            for process in list(self._pool._processes.values()):  # at once: whatever is half written is invisible
+                process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def run(self, stage_name: str, slugs: Iterable[str]) -> Iterator[TaskReport]:
         """Yield a report a task, as they end.
