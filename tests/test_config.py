@@ -306,3 +306,10 @@ configs = st.fixed_dictionaries(
 def test_a_config_reaches_a_worker_process_as_it_is(values: dict[str, Any]) -> None:
     config = Config.model_validate(values)
     assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+def test_a_name_in_the_file_is_a_mistake_because_the_file_names_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "oaks.toml"
+    path.write_text('name = "elms"\n[specimens]\nroot = "."\n[classifier]\nsource = "herbarium"\n')
+    with pytest.raises(ConfigError, match="named after its config's file"):
+        load_config(path)

@@ -266,6 +266,8 @@ def load_config(
     where = str(path) if path else "the command line"
     values = _resolve_paths(_read_toml(path), (path.parent if path else Path.cwd()).resolve())
     mistakes: list[str] = []
+    if "name" in values:
+        mistakes.append("name is no key of ours: a run is named after its config's file, or with --run.")
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not all(key.strip().split(".")):

@@ -5,8 +5,10 @@ One direction, family by family, no step back. What is fresh is skipped; a build
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import platform
 import time
 from collections.abc import Iterable, Sequence
@@ -107,7 +109,8 @@ def build(config: Config, run: Path, *, out: Path | None, reporter: Reporter, jo
             for name in ("explain", "collect"):
                 _run_whole(name, context, executor, reporter, report)
         finally:
-            store.save_hash_cache(specimen_hashes, platform=platform.platform(), python=platform.python_version())
+            with contextlib.suppress(ArtifactError):  # a folder that cannot be written has its own error under way
+                store.save_hash_cache(specimen_hashes, platform=platform.platform(), python=platform.python_version())
     _bake(store, config, reporter, report)
     store.save_hash_cache(specimen_hashes, platform=platform.platform(), python=platform.python_version())
     store.write_json("report.json", "report", describe_report(report))
@@ -138,6 +141,27 @@ def check_drawn_families(names: Sequence[str]) -> None:
         )
 
 
+def list_drawn_families(config: Config) -> list[str]:
+    """Return the families that a config draws: all it names, less those that this build does not ask for.
+
+    Raises
+    ------
+    ConfigError
+        Where it asks for a family that the herbarium does not draw.
+    """
+    settings = config.specimens.draw
+    assert settings is not None, "asked only where the config draws"
+    check_drawn_families(settings.families)
+    drawn = list(settings.families or FAMILIES)
+    unknown = [name for name in config.atlas.families if name not in drawn]
+    if unknown:
+        raise ConfigError(
+            f"{unknown[0]} was asked for ([atlas] families, or --families), and this config does not draw it."
+            f"{suggest(unknown[0], drawn)} It draws {', '.join(drawn)}."
+        )
+    return [name for name in drawn if not config.atlas.families or name in config.atlas.families]
+
+
 def find_stale(config: Config, run: Path) -> dict[str, int]:
     """Return how many artifacts of an existing run each stage would make again; nothing is touched.
 
@@ -166,8 +190,7 @@ def _draw(store: Store, config: Config, executor: Executor, reporter: Reporter, 
     """Draw the herbarium and join its rows into a catalogue."""
     settings = config.specimens.draw
     assert settings is not None, "draw runs only where the config draws"
-    check_drawn_families(settings.families)
-    families = list(settings.families or FAMILIES)
+    families = list_drawn_families(config)
     contexts = {make_slug(name): Context(store, config, make_slug(name)) for name in families}
     stale = [slug for slug, context in contexts.items() if _find_staleness("draw", context)]
     _run("draw", stale, len(contexts), executor, reporter, report)
@@ -354,7 +377,7 @@ def hash_site_inputs(store: Store, config: Config, site: Path) -> str:
         "resources": digest.hexdigest(),
         "manifest": store.hash_file("manifest.json"),
         "site": config.site.model_dump(mode="json"),
-        "out": str(site),
+        "out": os.path.relpath(site, store.folder),
     }
     return hash_json(inputs)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from leaflineage.config import Config
 from leaflineage.errors import LeafLineageError
 from leaflineage.executors import count_jobs, limit_threads, run_task
-from leaflineage.herbarium import FAMILIES, draw_specimen, write_herbarium
-from leaflineage.pipeline import check_drawn_families, find_stale
+from leaflineage.herbarium import draw_specimen, write_herbarium
+from leaflineage.pipeline import find_stale, list_drawn_families
 from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context
 from leaflineage.store import Store
@@ -124,7 +124,7 @@ def _describe_source(config: Config) -> str:
     draw = config.specimens.draw
     if draw is None:
         return str(config.specimens.root)
-    n = len(draw.families or FAMILIES)
+    n = len(list_drawn_families(config))
     return f"{n} families × {draw.n} drawn leaves of {draw.size} px (tried on two of each)"
 
 
@@ -134,8 +134,7 @@ def _sample_specimens(config: Config, store: Store) -> tuple[Path, float]:
     if draw is None:
         assert config.specimens.root is not None, "the config has root or draw"
         return config.specimens.root, 0.0
-    check_drawn_families(draw.families)
-    families = list(draw.families or FAMILIES)
+    families = list_drawn_families(config)
     draw_specimen(families[0], 0, seed=draw.seed, size=draw.size)  # the first one warms caches up
     began = time.process_time()
     n = min(2, draw.n)

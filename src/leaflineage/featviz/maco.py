@@ -153,12 +153,12 @@ def compute_opacity(gradients: Floats) -> Floats:
     from scipy.ndimage import gaussian_filter
 
     blurred = gaussian_filter(np.nan_to_num(gradients.astype(np.float64)), len(gradients) * OPACITY_BLUR)
-    cut = float(np.percentile(blurred, OPACITY_CUT))
-    top = cut if cut > 0 else float(blurred.max())
-    if top <= 0:
-        return np.zeros(gradients.shape, dtype=np.float32)
-    low = float(np.percentile(blurred, 10))
-    return np.clip((blurred - low) / max(top - low, 1e-12), 0, 1).astype(np.float32)
+    low, top = float(np.percentile(blurred, 10)), float(np.percentile(blurred, OPACITY_CUT))
+    if top <= 0:  # less than a fifth of the picture ever mattered
+        top = float(blurred.max())
+    if top - low <= 1e-9 * top:  # all of it alike: all of it opaque, or nothing where there was no gradient
+        return np.full(gradients.shape, float(top > 0), dtype=np.float32)
+    return np.clip((blurred - low) / (top - low), 0, 1).astype(np.float32)
 
 
 class _Colour:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from leaflineage.errors import SpecimenError
+
 Floats = NDArray[np.floating]
 ENOUGH = 20  # specimens from which a spectrum is trusted as it is
 FLOOR = 1e-3  # least eigenvalue of the colour covariance, as a fraction of the largest
@@ -79,6 +81,11 @@ def estimate_spectrum(images: Callable[[], Iterable[NDArray[np.uint8]]], *, size
         (3, size, size // 2 + 1) float32 ≥ 0, as ``irfft2`` takes it; the mean (zero frequency) is 0.
     palette
         Mean colour and mixing matrix.
+
+    Raises
+    ------
+    SpecimenError
+        Where there is no image.
     """
     palette = estimate_palette(images())
     total, count, side = np.zeros(()), 0, 0
@@ -89,7 +96,9 @@ def estimate_spectrum(images: Callable[[], Iterable[NDArray[np.uint8]]], *, size
         channels = (channels - channels.mean(axis=(1, 2), keepdims=True)) * window
         total = total + np.abs(np.fft.rfft2(channels))
         count += 1
-    measured = total / max(count, 1)  # (3, side, side // 2 + 1)
+    if count == 0:
+        raise SpecimenError("A spectrum was wanted, and not one of the pictures could be read. Look at their files.")
+    measured = total / count  # (3, side, side // 2 + 1)
     law = _fit_power_law(measured, side)
     if count < ENOUGH:
         measured = measured ** (count / ENOUGH) * _evaluate_law(law, side, side) ** (1 - count / ENOUGH)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,8 +123,8 @@ class Context:
         """Return the sha256 of a file outside the run, None where there is none."""
         if path is None or not path.is_file():
             return None
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        stat = path.stat()
+        return _hash(path, stat.st_size, stat.st_mtime_ns)
 
     def load_classifier(self) -> Classifier:
         """Return the classifier on the run's device, loaded once a process."""
@@ -151,6 +151,13 @@ class Context:
                 device=device,
             )
         return _loaded[key]
+
+
+@cache
+def _hash(path: Path, size: int, mtime_ns: int) -> str:
+    """Return a file's sha256, read once a process while its size and time of change stay as they are."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def choose_device(wanted: str) -> str:
