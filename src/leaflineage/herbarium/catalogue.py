@@ -9,7 +9,6 @@ Files are written whole or not at all, and the same arguments give the same byte
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from PIL import Image
 
 from leaflineage.herbarium.drawing import Drawing, draw_specimen
 from leaflineage.herbarium.twins import draw_twins
+from leaflineage.store import Store
 
 COLUMNS = (
     "path", "family", "genus", "species", "source", "split", "group", "licence", "credit", "catalogue_number",
@@ -97,7 +97,7 @@ def write_catalogue(directory: Path, rows: Iterable[Row]) -> None:
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(sorted(rows, key=lambda row: row["path"]))
-    _write_whole(directory / "catalogue.csv", text.getvalue().encode())
+    Store(directory).write_bytes("catalogue.csv", text.getvalue().encode())
 
 
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
@@ -108,11 +108,10 @@ def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _write_specimen(directory: Path, family: str, stem: str, drawing: Drawing, *, number: str) -> Row:
-    folder = directory / family
-    folder.mkdir(parents=True, exist_ok=True)
+    store = Store(directory)
     # The zone map first: where the picture is, its zones are.
-    _write_whole(folder / f"{stem}.zones.png", png_bytes(drawing.zones))
-    _write_whole(folder / f"{stem}.png", png_bytes(drawing.image))
+    store.write_bytes(f"{family}/{stem}.zones.png", png_bytes(drawing.zones))
+    store.write_bytes(f"{family}/{stem}.png", png_bytes(drawing.image))
     _, genus, species, *_ = stem.split("_")
     return {
         "path": f"{family}/{stem}.png",
@@ -126,9 +125,3 @@ def _write_specimen(directory: Path, family: str, stem: str, drawing: Drawing, *
         "credit": CREDIT,
         "catalogue_number": number,
     }
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
