@@ -150,6 +150,24 @@ def mean_spectrum(images: Sequence[NDArray[np.uint8]], mixing: Floats, mean: Flo
     return total / len(images)
 
 
+def without_cross(spectrum: Floats) -> Floats:
+    """Return a (3, side, side // 2 + 1) spectrum whose axes are no stronger than what lies beside, bin by bin."""
+    cleaned = spectrum.copy()
+    n_rows, n_columns = spectrum.shape[1:]
+    for channel in range(3):
+        for row in range(n_rows):
+            y = row if row <= n_rows // 2 else row - n_rows
+            for x in range(n_columns):
+                if x <= 2 and abs(y) >= 6:
+                    beside = [spectrum[channel, row, near] for near in (4, 5, 6)]
+                elif abs(y) <= 2 and x >= 6:
+                    beside = [spectrum[channel, near, x] for near in (4, 5, 6, -4, -5, -6)]
+                else:
+                    continue
+                cleaned[channel, row, x] = min(spectrum[channel, row, x], sum(beside) / len(beside))
+    return cleaned
+
+
 # --- proportions ---------------------------------------------------------------------------------------------
 
 

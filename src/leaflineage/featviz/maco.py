@@ -35,6 +35,7 @@ CROP_SIDES = (0.35, 0.75)  # of the picture's side
 CENTRE_DEVIATION = 0.11  # of the picture's side
 NOISE = 0.02
 LEARNING_RATE = 0.2  # radians a step, about; at 1.0 fine phases walk at random and 70 steps reach a tenth of this
+MAX_DEVIATION = 1.6  # of the pictures before the sigmoid
 OPACITY_BLUR = 1 / 30  # standard deviation, of the picture's side
 OPACITY_CUT = 80  # percentile of the blurred gradients from which the picture is opaque
 
@@ -166,7 +167,9 @@ class _Colour:
 
     def __init__(self, palette: Palette, device: str) -> None:
         mean = np.clip(palette.mean, 0.08, 0.92)
-        slope = mean * (1 - mean)  # of the sigmoid at the mean: contrast there stays the specimens' own
+        slope = mean * (1 - mean)  # of the sigmoid at the mean: contrast there stays the specimens' own,
+        deviation = float((np.linalg.norm(palette.mixing, axis=1) / slope).max())
+        slope = slope * max(1.0, deviation / MAX_DEVIATION)  # unless white paper would make it black and white
         self._centre = torch.tensor(np.log(mean / (1 - mean)), dtype=torch.float32, device=device).view(1, 3, 1, 1)
         self._mixing = torch.tensor(palette.mixing / slope[:, None], dtype=torch.float32, device=device)
 

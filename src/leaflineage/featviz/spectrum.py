@@ -21,6 +21,9 @@ from leaflineage.errors import SpecimenError
 
 Floats = NDArray[np.floating]
 ENOUGH = 20  # specimens from which a spectrum is trusted as it is
+CROSS_WIDTH = 2  # lines on either side of an axis that a seam reaches, and below, the lines that tell what lies beside
+BESIDE = [4, 5, 6]
+CROSS_FROM = 6  # cycles an image from which a seam is told from the shape of a leaf
 FLOOR = 1e-3  # least eigenvalue of the colour covariance, as a fraction of the largest
 
 
@@ -98,7 +101,7 @@ def estimate_spectrum(images: Callable[[], Iterable[NDArray[np.uint8]]], *, size
         count += 1
     if count == 0:
         raise SpecimenError("A spectrum was wanted, and not one of the pictures could be read. Look at their files.")
-    measured = total / count  # (3, side, side // 2 + 1)
+    measured = _remove_cross(total / count)  # (3, side, side // 2 + 1)
     law = _fit_power_law(measured, side)
     if count < ENOUGH:
         measured = measured ** (count / ENOUGH) * _evaluate_law(law, side, side) ** (1 - count / ENOUGH)
@@ -121,6 +124,27 @@ def _make_window(side: int) -> Floats:
     window = np.outer(line, line)
     scaled: Floats = window / np.sqrt((window**2).mean())
     return scaled
+
+
+def _remove_cross(measured: Floats) -> Floats:
+    """Return the spectrum with its two axes no stronger than what lies beside them.
+
+    Seams run along rows and columns: where a picture was padded to the classifier's input, where a photograph was
+    cut. They would weave through every picture; what a leaf adds just there, it adds beside as well.
+    """
+    n_rows, n_columns = measured.shape[1:]
+    cleaned = measured.copy()
+    if n_columns <= BESIDE[-1]:
+        return cleaned
+    fine_rows = np.flatnonzero(np.abs(np.fft.fftfreq(n_rows) * n_rows) >= CROSS_FROM)
+    beside = measured[:, :, BESIDE].mean(axis=2)  # (3, rows)
+    for column in range(CROSS_WIDTH + 1):
+        cleaned[:, fine_rows, column] = np.minimum(measured[:, fine_rows, column], beside[:, fine_rows])
+    fine_columns = np.arange(CROSS_FROM, n_columns)
+    beside = measured[:, [*BESIDE, *(-each for each in BESIDE)]].mean(axis=1)  # (3, columns)
+    for row in range(-CROSS_WIDTH, CROSS_WIDTH + 1):
+        cleaned[:, row, fine_columns] = np.minimum(measured[:, row, fine_columns], beside[:, fine_columns])
+    return cleaned
 
 
 def _fit_power_law(measured: Floats, side: int) -> Floats:
