@@ -109,7 +109,7 @@ def test_the_accuracy_is_told_with_interval_training_and_chance(made: tuple[Site
 
 def test_the_composition_names_the_largest_source(made: tuple[Site, AtlasFamily]) -> None:
     site, family = made
-    assert sentences.caution_composition(site.words, family) == (
+    assert sentences.caution_composition(site.words, family, drawn=False) == (
         "120 images of 103 leaves, 3 species; 51\u202f% from one source. Few species or one source: the concepts may "
         "describe that species or that camera."
     )

@@ -29,6 +29,7 @@ from leaflineage.website import links
 from leaflineage.website.context import Site, hide_withheld, is_built, make_url, with_plan
 from leaflineage.website.pages import TEMPLATES
 from leaflineage.website.search import make_script_words, make_search_index
+from leaflineage.website.striking import measure_colour
 from leaflineage.website.view_concept import view_concept
 from leaflineage.website.view_families import view_families, view_family, view_missing
 from leaflineage.website.view_home import view_home
@@ -263,7 +264,15 @@ def make_pages(
 ) -> Iterator[tuple[str, str, Any]]:
     """Yield (address, template, view) of each page; families are read one at a time and their pictures linked."""
     index = site.index
-    yield links.HOME, "home.html", view_home(site, lambda slug: read_family(run, slug))
+    yield (
+        links.HOME,
+        "home.html",
+        view_home(
+            site,
+            lambda slug: read_family(run, slug),
+            lambda specimen, crop: measure_colour(run / specimen.image, run / crop.heatmap),
+        ),
+    )
     yield links.FAMILIES, "families.html", view_families(site)
     slugs = [family.slug for family in index.families if is_built(family)]
     for listed in index.families:

@@ -179,7 +179,6 @@ def make_card(
         badges=make_badges(site, concept),
         crops=make_crops(site, page, family, concept, specimens, n_crops) if specimens else (),
         overlays=make_overlays(site, page, family, concept, specimens, n_overlays) if specimens else (),
-        n_crops=sum(crop.kind == "top" for crop in concept.crops),
     )
 
 

@@ -132,7 +132,6 @@ class Card:
     badges: tuple[Badge, ...] = ()
     crops: tuple[Picture, ...] = ()
     overlays: tuple[Overlay, ...] = ()
-    n_crops: int = 0
 
 
 @dataclass(frozen=True)
@@ -254,6 +253,7 @@ class FamilyPage:
     zero: float  # where nought stands on the axis of logits
     exact: bool
     neighbours: tuple[tuple[Link, float, Picture | None], ...]
+    none_near: str
     confused: tuple[tuple[Link, int], ...]
     caveats: tuple[str, ...]
     method: str

@@ -10,6 +10,7 @@ from leaflineage.website.context import Site
 from leaflineage.website.words import Words, write_decimal, write_percent, write_signed
 
 N_LEADING = 3  # concepts a family's opening sentence names
+ALSO = 0.05  # logits from which a concept is said to speak for another family too
 WEIGHTY = 0.02  # share from which a concept that speaks against is named in the opening sentence
 
 
@@ -78,13 +79,15 @@ def is_held_out(accuracy: Accuracy) -> bool:
     return "held" in accuracy.split
 
 
-def caution_composition(words: Words, family: AtlasFamily) -> str:
+def caution_composition(words: Words, family: AtlasFamily, *, drawn: bool) -> str:
     """Return of how many leaves, species and sources a family's concepts were made."""
     places = {
         "images": family.n_specimens,
         "leaves": family.n_groups,
         "species": words("caveat.species", n=family.n_species),
     }
+    if drawn:
+        return words("caveat.composition_drawn", **places)
     if not family.source_shares:
         return words("caveat.composition_unsourced", **places)
     share = write_percent(max(family.source_shares.values()), words)
@@ -147,10 +150,10 @@ def speak_for_others(site: Site, page: str, family: AtlasFamily, concept: AtlasC
     parts: list[str] = []
     for slug, logits in others[:4]:
         link = site.family_link(page, slug)
-        if link and logits > 0:
+        if link and logits >= ALSO:
             parts.append(
                 Markup('<a href="{}" lang="la">{}</a> ({})').format(link.href, link.text, write_signed(logits))
             )
     if not parts:
-        return words("concept.also_none")
+        return words("concept.also_none", least=write_decimal(ALSO))
     return words("concept.also", families=Markup(words("list.comma")).join(parts))

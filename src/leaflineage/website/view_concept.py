@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen
 from leaflineage.website import links, sentences
 from leaflineage.website.context import Site, number_of
@@ -44,7 +46,7 @@ def view_concept(
         ),
         title=label,
         number=number_of(concept),
-        name_note=_note_name(site, concept),
+        name_note=_note_name(site, page, family, concept),
         badges=make_badges(site, concept),
         family=Link(family.name, site.link(page, links.family_page(family.slug))),
         share=importance.share,
@@ -52,7 +54,6 @@ def view_concept(
         sentence=words(
             f"concept.sentence_{sign_of(importance.contribution)}",
             family=family.name,
-            logits=write_signed(importance.contribution),
         ),
         picture=picture_of_concept(site, page, family, concept),
         picture_caption=_caption_picture(site, concept),
@@ -100,7 +101,13 @@ def _turn(site: Site, page: str, family: AtlasFamily, place: int) -> Link:
     return Link(site.name_concept(concept), site.link(page, links.concept_page(concept.id)))
 
 
-def _note_name(site: Site, concept: AtlasConcept) -> str:
+def _note_name(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> str:
+    address = site.link(page, links.family_page(family.slug))
+    name = Markup('<a href="{}" lang="la">{}</a>').format(address, family.name)
+    return site.words("concept.whose", family=name) + " " + _tell_namer(site, concept)
+
+
+def _tell_namer(site: Site, concept: AtlasConcept) -> str:
     words, name = site.words, concept.name
     if name is None:
         return words("concept.unnamed")
@@ -118,9 +125,9 @@ def _caption_picture(site: Site, concept: AtlasConcept) -> str:
         return words("figure.no_picture")
     first = concept.visualizations[0]
     if first.steps is None:
-        opening = words("concept.visualization_caption", seed=str(first.seed))
+        opening = words("concept.visualization_caption")
     else:
-        opening = words("concept.visualization_steps", steps=first.steps, seed=str(first.seed))
+        opening = words("concept.visualization_steps", steps=first.steps)
     return f"{opening} {sentences.caution_visualization(words, concept)}"
 
 

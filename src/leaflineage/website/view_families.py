@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from leaflineage.records import AtlasFamily, AtlasSpecimen
 from leaflineage.website import links, sentences
 from leaflineage.website.context import Site, identify, is_built, species_of
@@ -18,6 +20,7 @@ from leaflineage.website.pages import Fact, FamiliesPage, FamilyLine, FamilyPage
 from leaflineage.website.words import write_decimal, write_percent
 
 N_PLATE = 3  # specimens on the sheet of a family's page
+NEAR = 0.1  # similarity from which a family is called near
 
 
 def view_families(site: Site) -> FamiliesPage:
@@ -61,6 +64,7 @@ def _view_line(site: Site, page: str, family: AtlasFamily, first_of_order: bool)
     first = family.concepts[0] if is_built(family) else None
     terms = [family.name, *family.aliases, family.common_name or "", family.order or "", *family.species]
     terms += [concept.name.text for concept in family.concepts if concept.name]
+    terms += [site.name_concept(first)] if first else []
     return FamilyLine(
         name=family.name,
         href=site.link(page, links.family_page(family.slug)),
@@ -101,7 +105,7 @@ def view_family(
     rows, zero = make_rows(site, page, family)
     caveats = [
         sentences.caution_accuracy(words, family),
-        sentences.caution_composition(words, family),
+        sentences.caution_composition(words, family, drawn=site.index.drawn),
         sentences.caution_heat(words, site.index, list(specimens.values())),
         *sentences.caution_scale(words, list(specimens.values())),
         words("caveat.absence"),
@@ -123,6 +127,7 @@ def view_family(
         zero=zero,
         exact=all(concept.importance.exact for concept in family.concepts),
         neighbours=tuple(_view_neighbours(site, page, family)),
+        none_near=_say_none_near(site, page, family),
         confused=tuple((link, each.n) for each in family.confused_with if (link := site.family_link(page, each.slug))),
         caveats=tuple(caveats),
         method=site.link(page, links.METHOD),
@@ -192,7 +197,7 @@ def make_label(site: Site, page: str, family: AtlasFamily) -> tuple[Fact, ...]:
 
 def _view_neighbours(site: Site, page: str, family: AtlasFamily) -> list[tuple[Link, float, Picture | None]]:
     near = []
-    for neighbour in family.neighbours[:5]:
+    for neighbour in [each for each in family.neighbours if each.similarity >= NEAR][:5]:
         other, link = site.families.get(neighbour.slug), site.family_link(page, neighbour.slug)
         if other is None or link is None:
             continue
@@ -203,6 +208,18 @@ def _view_neighbours(site: Site, page: str, family: AtlasFamily) -> list[tuple[L
             picture = make_picture(page, first.image, first.width, first.height, alt)
         near.append((link, neighbour.similarity, picture))
     return near
+
+
+def _say_none_near(site: Site, page: str, family: AtlasFamily) -> str:
+    """Return that no family is near, and which is the least unlike, or nothing where one is near."""
+    first = max(family.neighbours, key=lambda each: each.similarity, default=None)
+    link = site.family_link(page, first.slug) if first else None
+    if first is None or link is None:
+        return site.words("family.no_neighbours")
+    if first.similarity >= NEAR:
+        return ""
+    name = Markup('<a href="{}" lang="la">{}</a>').format(link.href, link.text)
+    return site.words("family.none_near", family=name, value=write_decimal(first.similarity))
 
 
 def view_missing(site: Site, family: AtlasFamily) -> MissingPage:

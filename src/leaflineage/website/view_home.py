@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen
+from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop
 from leaflineage.website import links
 from leaflineage.website.context import Site, identify, is_built
 from leaflineage.website.figures import leaf_word, make_card, make_overlay, make_picture, place_bar, sign_of
 from leaflineage.website.pages import Card, HomePage, Link, Overlay, Row, Start
 from leaflineage.website.papers import PAPERS
+from leaflineage.website.striking import MeasureColour, ReadFamily, choose_concept, choose_opening
 from leaflineage.website.view_families import explained_of
 from leaflineage.website.words import write_percent
 
 N_SAMPLES = 4
 N_READING = 5  # crops and heat maps in "How to read a concept"
 
-ReadFamily = Callable[[str], tuple[AtlasFamily, dict[str, AtlasSpecimen]]]
 
-
-def view_home(site: Site, read_family: ReadFamily) -> HomePage:
+def view_home(site: Site, read_family: ReadFamily, colour_of: MeasureColour) -> HomePage:
     """Return the first page; ``read_family`` opens the records of the few families it shows."""
     words, page, classifier = site.words, links.HOME, site.index.classifier
     built = [family for family in site.index.families if is_built(family)]
     n = len(built)
-    featured_family = choose_featured(built)
+    opening = choose_opening(built, read_family, colour_of)
+    featured_family = opening[0] if opening else None
     featured: Card | None = None
     plate: Overlay | None = None
     bars: tuple[Row, ...] = ()
     others: tuple[Card, ...] = ()
-    if featured_family is not None:
-        family, specimens = read_family(featured_family.slug)
+    if opening is not None:
+        family, specimens = read_family(opening[0].slug)
         concept = choose_concept(family)
         featured = make_card(site, page, family, concept, specimens, n_crops=N_READING, n_overlays=N_READING)
         featured = _retell(site, featured, concept, "alt.reading_visualization")
-        plate = _make_plate(site, page, family, concept, specimens)
+        plate = _make_plate(site, page, family, concept, specimens, opening[1])
         bars = _compare_signs(site, page, family)
         others = tuple(
             _retell(site, make_card(site, page, family, each, None), each, "alt.opening_visualization")
@@ -43,10 +42,12 @@ def view_home(site: Site, read_family: ReadFamily) -> HomePage:
         )
     others_first = [each for each in built if each is not featured_family]
     samples = spread(others_first if len(others_first) >= N_SAMPLES else built, N_SAMPLES)
+    sample_cards = [make_card(site, page, each, choose_concept(each), None) for each in samples]
+    widest = max((card.share for card in sample_cards), default=0.0)
     return HomePage(
         frame=site.make_frame(page, site.index.title, words("home.description", n=n)),
         sentences=(
-            words("home.what", classifier=classifier.name, rank=site.index.rank, n=classifier.n_families),
+            words("home.what", rank=site.index.rank, n=classifier.n_families),
             words("home.does", rank=site.index.rank),
             words("home.finds"),
         ),
@@ -61,29 +62,12 @@ def view_home(site: Site, read_family: ReadFamily) -> HomePage:
         plate=plate,
         plate_bars=bars,
         map_size=classifier.map_size,
-        samples=tuple(make_card(site, page, each, choose_concept(each), None) for each in samples),
+        samples=tuple(replace(card, widest=widest) for card in sample_cards),
         starts=tuple(_make_start(site, page, each, read_family) for each in spread(built, N_SAMPLES)),
         papers=PAPERS,
         all_bibtex="\n\n".join(paper.bibtex for paper in PAPERS),
         licences=site.list_licences(),
     )
-
-
-def choose_featured(families: list[AtlasFamily]) -> AtlasFamily | None:
-    """Return the family that explains the atlas best: most of its score explained, then the better classified."""
-
-    def merit(family: AtlasFamily) -> tuple[float, float]:
-        accuracy = family.accuracy.top1 if family.accuracy and family.accuracy.top1 is not None else 0.0
-        return (round(accuracy, 1), explained_of(family) or 0.0)
-
-    return max(families, key=merit, default=None)
-
-
-def choose_concept(family: AtlasFamily) -> AtlasConcept:
-    """Return the first concept that speaks for its family and carries no warning, or simply the first."""
-    good = [each for each in family.concepts if each.importance.contribution > 0 and not each.flags]
-    pictured = [each for each in good if each.visualizations]
-    return (pictured or good or family.concepts)[0]
 
 
 def spread(families: list[AtlasFamily], n: int) -> list[AtlasFamily]:
@@ -102,17 +86,21 @@ def _retell(site: Site, card: Card, concept: AtlasConcept, key: str) -> Card:
 
 
 def _make_plate(
-    site: Site, page: str, family: AtlasFamily, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
+    site: Site,
+    page: str,
+    family: AtlasFamily,
+    concept: AtlasConcept,
+    specimens: dict[str, AtlasSpecimen],
+    crop: Crop | None,
 ) -> Overlay | None:
-    crops = [crop for crop in concept.crops if crop.kind == "top"]
-    if not crops:
+    if crop is None:
         return None
-    specimen = specimens[crops[0].specimen]
+    specimen = specimens[crop.specimen]
     label = site.tell_concept(concept)
     return make_overlay(
         site,
         page,
-        crops[0],
+        crop,
         specimen,
         specimen_alt=site.words(
             "alt.opening",

@@ -26,7 +26,7 @@ def view_method(site: Site) -> MethodPage:
     return MethodPage(
         frame=site.make_frame(page, words("method.title"), words("method.description")),
         sentences=(
-            words("method.sentence_what", classifier=classifier.name, layer=classifier.layer),
+            words("method.sentence_what", layer=classifier.layer),
             words("method.sentence_fit"),
             words(
                 "method.sentence_count",
@@ -163,6 +163,8 @@ def _list_caveats(site: Site, n_missing: int) -> list[str]:
         words("caveat.score", n=index.classifier.n_outputs),
         words("caveat.wrong_by_design", n=n_min) if n_min else words("caveat.wrong_by_design_plain"),
     ]
+    if index.drawn:
+        caveats[:0] = [words("drawn.sentence"), words("drawn.planted")]
     if any(family.order for family in index.families):
         caveats.append(words("caveat.apg"))
     if index.classifier.unnamed_outputs:
