@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -373,3 +374,32 @@ def test_a_signal_ends_a_build_with_one_line_and_what_is_finished_is_kept(
     assert (run / "model.json").is_file()
     build_tiny(run)
     assert find_differences(tiny_run, run) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found through /proc")
+def test_workers_end_with_a_parent_that_was_killed_and_the_build_goes_on(tiny_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "leaflineage.cli", "build", "configs/tiny.toml", "--run", str(run), "--jobs", "2"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("extracting"):
+            break
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(workers) >= 2
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 60
+    while any(is_running(worker) for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [worker for worker in workers if is_running(worker)] == []
+    build_tiny(run)
+    assert find_differences(tiny_run, run) == []
+
+
+def is_running(pid: str) -> bool:
+    """Tell whether a process lives; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -11,12 +11,13 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from types import TracebackType
 
@@ -140,8 +141,17 @@ class Executor:
 
 
 def _start_worker() -> None:
-    """Let Ctrl-C reach the parent alone, which ends the pool."""
+    """Let Ctrl-C reach the parent alone, which ends the pool; end with the parent, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    """Wait for the parent to end and end too: a worker of a parent that was killed would wait for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(stage_name: str, context: Context) -> None:
