@@ -67,6 +67,15 @@ def test_an_id_is_the_path_without_its_extension_slugged() -> None:
     assert make_specimen_ids([file]) == {file: "fagaceae--fagaceae-quercus-alba-wing-7-b"}
 
 
+def test_an_id_below_many_folders_is_still_a_file_name() -> None:
+    deep = "Fagaceae/" + "".join(f"{letter * 60}/" for letter in "abcdef")
+    ids = make_specimen_ids([f"{deep}quercus_1.jpg", f"{deep}quercus_2.jpg", f"{deep}x/quercus_1.jpg"])
+    assert len(set(ids.values())) == 3
+    assert all(len(each) <= 160 for each in ids.values())
+    assert ids[f"{deep}quercus_2.jpg"].startswith("fagaceae--aaa")
+    assert ids[f"{deep}quercus_2.jpg"].endswith("fff--quercus-2")
+
+
 def test_ids_that_collide_are_numbered_in_order_of_bytes() -> None:
     ids = make_specimen_ids(["a/x.png", "a/X.jpg", "a/x.jpg", "a/x-2.jpg", "🌿.jpg", "con.jpg", "family/1.jpg"])
     assert ids == {

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from leaflineage.records import make_slug
 
 _LONGEST_PART = 60
+_LONGEST_ID = 160  # so that a file named after it has a name that every file system takes
 _INVISIBLE = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -71,13 +72,14 @@ def _is_word(text: str) -> bool:
 def make_specimen_ids(files: Iterable[str]) -> dict[str, str]:
     """Return {file: id}: the path without its extension, each part slugged, "/" as "--", unique.
 
-    Of files whose ids collide, the first in order of bytes keeps the id and the others get "-2", "-3", ….
+    A long one keeps its ends, where the family and the file's own name stand. Of files whose ids collide, the first in
+    order of bytes keeps the id and the others get "-2", "-3", ….
     """
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for file in sorted(set(files), key=lambda each: each.encode("utf-8", "surrogatepass")):
         path = PurePosixPath(file)
-        base = "--".join(_slug_part(part) for part in (*path.parts[:-1], path.stem))
+        base = _shorten("--".join(_slug_part(part) for part in (*path.parts[:-1], path.stem)))
         unique, n = base, 1
         while unique in taken:
             n += 1
@@ -90,3 +92,11 @@ def make_specimen_ids(files: Iterable[str]) -> dict[str, str]:
 def _slug_part(part: str) -> str:
     slug = make_slug(part)
     return "specimen" if slug == "family" and part.casefold() != "family" else slug[:_LONGEST_PART]
+
+
+def _shorten(specimen_id: str) -> str:
+    """Take the middle out of an id that would be too long a file name."""
+    if len(specimen_id) <= _LONGEST_ID:
+        return specimen_id
+    half = _LONGEST_ID // 2 - 1
+    return f"{specimen_id[:half].rstrip('-')}--{specimen_id[-half:].lstrip('-')}"
