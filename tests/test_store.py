@@ -79,7 +79,9 @@ def test_a_full_disk_is_said_in_a_sentence_and_leaves_no_part(store: Store, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("leaflineage.store.os.replace", refuse)
-    with pytest.raises(ArtifactError, match=r"notes.txt could not be written .*No space left on device.*--run"):
+    with pytest.raises(
+        ArtifactError, match=r"notes.txt could not be written .*No space left on device.*Free some space"
+    ):
         store.write_bytes("notes.txt", b"x")
     assert list(store.folder.rglob("*.part")) == []
 
@@ -260,7 +262,10 @@ def test_a_damage_is_found_although_the_file_was_hashed_before(store: Store) -> 
     assert find_staleness(store) == f"{ARRAYS} is damaged"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": "leaflineage.concepts/2"}'])
+NO_FILES = '{"schema": "leaflineage.concepts/1", "fingerprint": "a1", "files": []}'
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": "leaflineage.concepts/2"}', NO_FILES])
 def test_a_damaged_record_is_found(store: Store, content: str) -> None:
     commit(store)
     store.path(RECORD).write_text(content)
@@ -309,9 +314,14 @@ def test_the_cache_of_hashes_survives_a_round_trip(store: Store) -> None:
     assert Store(store.folder).hash_file(ARRAYS) != sha256
 
 
+ODD_ENTRIES = (
+    f'{{"schema": "leaflineage.run/1", "artifact_hashes": {{"{ARRAYS}": 5}}, "specimen_hashes": {{"a": [1]}}}}'
+)
+
+
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", '{"schema": "leaflineage.run/1", "artifact_hashes": 3, "specimen_hashes": [1]}'],
+    ["", "{", "[]", '{"schema": "leaflineage.run/1", "artifact_hashes": 3, "specimen_hashes": [1]}', ODD_ENTRIES],
 )
 def test_a_damaged_cache_is_only_forgotten(store: Store, content: str) -> None:
     commit(store)

@@ -61,8 +61,8 @@ class Store:
                 raise
         except OSError as error:
             raise ArtifactError(
-                f"{relative} could not be written into {self.folder}: {error.strerror or error}. Free some space or "
-                "choose another folder with --run, and run the same command again: what is finished is kept."
+                f"{relative} could not be written into {self.folder}: {error.strerror or error}. Free some space, or "
+                "name another folder, and run the same command again: what is finished is kept."
             ) from error
         return hashlib.sha256(content).hexdigest()
 
@@ -149,8 +149,10 @@ class Store:
             return "its record is damaged or of another version"
         if record.get("fingerprint") != fingerprint:
             return "its settings, inputs or code changed"
-        may_miss = set(disposable)
-        for name, sha256 in record.get("files", {}).items():
+        may_miss, files = set(disposable), record.get("files", {})
+        if not isinstance(files, dict):
+            return "its record is damaged or of another version"
+        for name, sha256 in files.items():
             if not self.exists(name):
                 if name in may_miss:
                     continue
@@ -197,9 +199,8 @@ class Store:
             record = self.read_json(HASH_CACHE, "run")
         except ArtifactError:
             return {}
-        known, specimens = record.get("artifact_hashes"), record.get("specimen_hashes")
-        self._hashes = known if isinstance(known, dict) else {}
-        return specimens if isinstance(specimens, dict) else {}
+        self._hashes = _keep_entries(record.get("artifact_hashes"), length=3)
+        return _keep_entries(record.get("specimen_hashes"), length=5)
 
     def save_hash_cache(self, specimen_hashes: Mapping[str, Iterable[Any]], **facts: Any) -> None:
         """Write the volatile cache of file hashes and whatever else is true of this machine only."""
@@ -225,6 +226,12 @@ def encode_json(kind: str, payload: Mapping[str, Any]) -> bytes:
         indent=1,
     )
     return (body + "\n").encode("utf-8")
+
+
+def _keep_entries(known: Any, *, length: int) -> dict[str, list[Any]]:
+    """Return what of a cache is as we wrote it: what is damaged is only forgotten."""
+    entries = known.items() if isinstance(known, dict) else ()
+    return {name: entry for name, entry in entries if isinstance(entry, list) and len(entry) == length}
 
 
 def hash_json(value: Any) -> str:
