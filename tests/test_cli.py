@@ -181,6 +181,31 @@ def test_a_run_folder_that_cannot_be_is_said(run: str, folder: Path) -> None:
     assert "could not be written" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--run", "leaves"], "Name another folder with --run."),
+        (["--run", "leaves/runs/a"], "Name another folder with --run."),
+        (["--run", "run", "--out", "leaves/site"], "Name another folder with --out."),
+        (["--run", "run", "--out", "run"], "Name another one with --out."),
+        (["--run", "run", "--out", "."], "Name another one with --out."),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "build"])
+def test_a_build_writes_neither_among_the_leaves_nor_a_site_over_its_run(
+    command: str, words: list[str], said: str, folder: Path
+) -> None:
+    (folder / "leaves").mkdir()
+    chosen = ["--set", "specimens.root=leaves", "--set", "classifier.source=herbarium"]
+    assert said in refuse(command, *chosen, *words)
+    assert list((folder / "leaves").iterdir()) == []
+    assert not (folder / "run").exists()
+
+
+def test_a_site_is_not_baked_over_its_run(folder: Path) -> None:
+    assert "is or holds the run folder" in refuse("bake", "run", "--out", "run")
+
+
 def test_flags_win_over_set_and_names_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
@@ -256,6 +281,13 @@ def test_the_herbarium_draws_what_is_asked_for(folder: Path) -> None:
 def test_what_the_herbarium_does_not_draw_is_said(words: list[str], said: str, folder: Path) -> None:
     assert said in refuse("herbarium", "leaves", *words)
     assert list(folder.iterdir()) == []
+
+
+def test_twins_say_what_was_drawn_and_take_no_families(folder: Path) -> None:
+    assert "no place beside it" in refuse("herbarium", "pairs", "--twins", "teeth", "--families", "Fagaceae", code=2)
+    assert list(folder.iterdir()) == []
+    result = call("herbarium", "pairs", "--twins", "teeth", "--n", "1", "--size", "48")
+    assert result.output == "1 pair of drawn leaves, not specimens, in pairs\n"
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,24 @@ def test_what_is_missing_or_damaged_is_made_again_for_that_family_alone(
     assert find_differences(tiny_run, tiny_copy) == []
 
 
+@pytest.mark.parametrize(
+    ("damaged", "content"),
+    [("site.json", "{"), ("site/families/fagaceae/index.html", None), ("site/site.json", None)],
+)
+def test_a_site_that_is_not_whole_is_baked_again(
+    tiny_run: Path, tiny_copy: Path, damaged: str, content: str | None
+) -> None:
+    if damaged == "site/site.json":
+        shutil.rmtree(tiny_copy / "site")
+    elif content is None:
+        (tiny_copy / damaged).unlink()
+    else:
+        (tiny_copy / damaged).write_text(content)
+    report = build_tiny(tiny_copy)
+    assert [name for name, built in report.built.items() if built] == ["bake"]
+    assert find_differences(tiny_run, tiny_copy) == []
+
+
 def test_a_build_that_was_killed_goes_on_where_it_was(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

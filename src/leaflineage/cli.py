@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -138,18 +139,22 @@ def _print_report(report: Any, folder: Path) -> None:
         spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in report.seconds.items() if seconds >= 0.5)
         click.echo(f"Done: {spent}; largest process {report.peak_mb / 1024:.1f} GB.")
     for note in report.notes:
-        click.echo(f"Note: {note}.")
+        click.echo(f"Note: {note.removesuffix('.')}.")
     if report.set_aside:
-        click.echo(f"{len(report.set_aside)} specimens set aside; reasons in {folder / 'report.json'}:")
+        noun = "specimen" if len(report.set_aside) == 1 else "specimens"
+        click.echo(f"{len(report.set_aside)} {noun} set aside; reasons in {folder / 'report.json'}:")
         for name, reason in list(report.set_aside.items())[:5]:
             click.echo(f"  {name}: {reason}")
     if report.missing:
         shown = list(report.missing.items())
-        click.echo(f"{len(shown)} families without concepts: " + "; ".join(f"{n} ({r})" for n, r in shown[:5]))
+        click.echo(
+            f"{len(shown)} {'family' if len(shown) == 1 else 'families'} without concepts: "
+            + "; ".join(f"{n} ({r})" for n, r in shown[:5])
+        )
     click.echo(f"{report.n_families} families, {report.n_pages} pages.")
     index = (report.site / "index.html").resolve()
     click.echo(f"The site is {report.site.resolve()}")
-    click.echo(f"Look at it: open {index.as_uri()} in a browser, or run `leaflineage serve {report.site}`.")
+    click.echo(f"Look at it: open {index.as_uri()} in a browser, or run `leaflineage serve {quote(str(report.site))}`.")
 
 
 @main.command()
@@ -159,10 +164,12 @@ def _print_report(report: Any, folder: Path) -> None:
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def bake(run: Path, out: Path | None, base_url: str | None, quiet: bool) -> None:
     """Bake the site of a finished RUN again, from its records alone."""
+    from leaflineage.config import check_places
     from leaflineage.errors import SiteError
     from leaflineage.website.bake import bake as bake_site
     from leaflineage.website.check import check_site
 
+    check_places(run, out)
     report = bake_site(run, out, base_url=base_url)
     site = out or run / "site"
     problems = check_site(site)
@@ -229,11 +236,15 @@ def herbarium(
     from leaflineage.progress import TerminalReporter
 
     if twins is not None:
+        if families:
+            raise click.UsageError("--twins draws two families of its own, so --families has no place beside it.")
         if twins not in TWINS:
             raise ConfigError(
                 f"--twins asks for {twins}, and pairs are drawn for {', '.join(TWINS)}.{suggest(twins, TWINS)}"
             )
         write_twins(directory, twins, n=n, size=size, seed=seed)
+        if not quiet:
+            click.echo(f"{n} {'pair' if n == 1 else 'pairs'} of drawn leaves, not specimens, in {directory}")
         return
     names = _split_names(families) or list(FAMILIES)
     check_drawn_families(names)

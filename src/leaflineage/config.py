@@ -318,6 +318,25 @@ def check_paths(config: Config, path: Path | None) -> None:
         raise ConfigError(f"The config names what is not there:\n{lines}\n{now}, or give other paths with --set.")
 
 
+def check_places(run: Path, out: Path | None, config: Config | None = None) -> None:
+    """Raise a ConfigError where a site, a run and the leaves would lie in each other's way."""
+    folder, site = run.resolve(), (out or run / "site").resolve()
+    if site == folder or site in folder.parents:
+        raise ConfigError(
+            f"A folder for the site was wanted, and {site} is or holds the run folder, which has files of its own. "
+            "Name another one with --out."
+        )
+    if config is None or config.specimens.root is None or config.specimens.catalogue is not None:
+        return
+    root = config.specimens.root.resolve()
+    for place, flag in ((folder, "--run"), (site, "--out")):
+        if place == root or root in place.parents:
+            raise ConfigError(
+                f"Whatever lies in {root} is taken for leaves, and what a build writes would go to {place}, inside it: "
+                f"the next build would take crops and heat maps for specimens. Name another folder with {flag}."
+            )
+
+
 def _read_head(path: Path | None) -> str:
     """Return the comment a config opens with."""
     lines = path.read_text(encoding="utf-8-sig").splitlines() if path else []

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from leaflineage.config import DRAWN_CLASSIFIER, Config
+from leaflineage.config import DRAWN_CLASSIFIER, Config, check_places
 from leaflineage.errors import ArtifactError, ConfigError, LeafLineageError, SiteError, suggest
 from leaflineage.executors import Executor
 from leaflineage.herbarium import FAMILIES, write_catalogue
@@ -28,6 +28,7 @@ from leaflineage.stages.table import FAMILY_STAGES, STAGES, compute_fingerprint
 from leaflineage.store import Store, hash_json
 from leaflineage.website.bake import bake
 from leaflineage.website.check import check_site
+from leaflineage.website.links import MANIFEST
 
 SITE_RECORD = "site.json"
 
@@ -87,6 +88,7 @@ def build(config: Config, run: Path, *, out: Path | None, reporter: Reporter, jo
     LeafLineageError
         Whatever stops the build; what is finished by then is kept.
     """
+    check_places(run, out, config)
     store = Store(run)
     report = BuildReport(site=out or run / "site")
     specimen_hashes = store.load_hash_cache()
@@ -327,7 +329,7 @@ def _join(errors: list[LeafLineageError]) -> LeafLineageError:
     """Return one error that says what all of them say."""
     if len(errors) == 1:
         return errors[0]
-    return type(errors[0])("\n".join(sorted(str(error) for error in errors)))
+    return type(errors[0])("\n".join(sorted({str(error) for error in errors})))
 
 
 def _describe_classifier(context: Context, reporter: Reporter, report: BuildReport) -> None:
@@ -390,17 +392,27 @@ def _bake(store: Store, config: Config, reporter: Reporter, report: BuildReport)
     """Bake and check the site where it is stale."""
     began = time.monotonic()
     fingerprint = hash_site_inputs(store, config, report.site)
-    if store.exists(SITE_RECORD) and (report.site / "index.html").is_file():
+    known: dict[str, Any] = {}
+    with contextlib.suppress(ArtifactError):  # a record that is missing or damaged: the site is baked again
         known = store.read_json(SITE_RECORD, "site", stage="bake")
-        if known.get("fingerprint") == fingerprint:
-            report.reused["bake"], report.built["bake"] = 1, []
-            report.problems, report.n_pages = list(known["problems"]), int(known["n_pages"])
-            return
+    if known.get("fingerprint") == fingerprint and _is_whole(report.site):
+        report.reused["bake"], report.built["bake"] = 1, []
+        report.problems, report.n_pages = list(known["problems"]), int(known["n_pages"])
+        return
     _, report.problems, report.n_pages = bake_site(config, store.folder, out=report.site, reporter=reporter)
     report.built["bake"] = [""]
     report.seconds["bake"] = time.monotonic() - began
     record = {"fingerprint": fingerprint, "problems": report.problems, "n_pages": report.n_pages}
     store.write_json(SITE_RECORD, "site", record)
+
+
+def _is_whole(site: Path) -> bool:
+    """Tell whether every file of a baked site is there."""
+    try:
+        files = json.loads((site / MANIFEST).read_bytes())["files"]
+        return all((site / name).is_file() for name in files)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _count_pages(run: Path) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from leaflineage.config import Config
+from leaflineage.config import Config, check_places
 from leaflineage.errors import LeafLineageError
 from leaflineage.executors import count_jobs, limit_threads, run_task
 from leaflineage.herbarium import draw_specimen, write_herbarium
@@ -54,6 +54,7 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
     LeafLineageError
         What would stop the build, in the words the build would use.
     """
+    check_places(run, out, config)
     limit_threads()
     with tempfile.TemporaryDirectory(prefix="leaflineage-plan-") as folder:
         store = Store(Path(folder))
