@@ -23,7 +23,7 @@ from leaflineage.store import Store
 COLUMNS = (
     "path", "family", "genus", "species", "source", "split", "group", "licence", "credit", "catalogue_number",
 )  # fmt: skip
-LICENCE = "CC0-1.0"
+LICENCE = "MIT"
 CREDIT = "LeafLineage drawn herbarium"
 TWIN_FOLDERS = ("without", "with")
 

@@ -313,7 +313,7 @@ def _make_header(
     drawn = config.specimens.draw is not None
     licences = config.atlas.licences.model_dump()
     if drawn:
-        licences = {"code": "MIT", "text": "CC0-1.0", "data": "CC0-1.0", "images": "CC0-1.0", **_given(licences)}
+        licences = {"code": "MIT", "text": "MIT", "data": "MIT", "images": "MIT", **_given(licences)}
     settings = config.settings(
         ("concepts", "importance", "visualize", "specimens.split", "specimens.min_specimens", "specimens.draw",
          "classifier.fit", "atlas.n_shown")

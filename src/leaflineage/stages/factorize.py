@@ -29,7 +29,10 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         fit = factorize(fitted_on, n_concepts=settings.n_concepts, seed=seed, max_iterations=settings.max_iterations)
     except ActivationError as error:
-        raise ActivationError(f"{context.family.name}: {error}") from error
+        raise ActivationError(
+            f"{context.family.name}: {error} Look at its pictures, set [concepts] drop_blank = false where they are "
+            "bare paper, or leave the family out: name the others in [atlas] families."
+        ) from error
     bank = fit.concept_bank
     cells = arrays["cells"]
     maps = encode(cells, bank).astype(np.float16)  # (n_cells, n_concepts)
@@ -69,6 +72,8 @@ def _choose_rows(context: Context, arrays: dict[str, NDArray[Any]]) -> tuple[Flo
     parts, owners = [], []
     if settings.fit_on != "crops":
         keep = np.flatnonzero(~arrays["blank"]) if settings.drop_blank else np.arange(len(arrays["cells"]))
+        if not len(keep):  # bare paper everywhere: the classifier still sees something in it
+            keep = np.arange(len(arrays["cells"]))
         stride = max(1, -(-len(keep) // settings.max_cells))
         chosen = keep[::stride]
         parts.append(arrays["cells"][chosen].astype(np.float32))

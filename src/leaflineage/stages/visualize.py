@@ -17,6 +17,7 @@ from leaflineage.stages.reading import read_specimens
 
 MAX_BATCH_PIXELS = 24 * 128 * 128  # of the crops that meet the network at once: bounds memory
 MAX_SPECIMENS = 2000  # that a spectrum is taken from
+LEAST_SIDE = 32  # px; smaller pictures are enlarged: a spectrum's slope is not to be had from them
 QUALITY = 84
 
 
@@ -81,7 +82,7 @@ def _estimate(context: Context) -> Any:
     specimens = context.specimens if config.visualize.spectrum == "family" else context.list_used()
     chosen = specimens[:: -(-len(specimens) // MAX_SPECIMENS)]
     sides = sorted(max(each.width or config.visualize.size, each.height or config.visualize.size) for each in chosen)
-    side = min(config.visualize.size, sides[len(sides) // 2])
+    side = min(config.visualize.size, max(sides[len(sides) // 2], LEAST_SIDE))
     # As the classifier sees them, padding and all, but in the pictures' resolution.
     square = context.model.preprocessing.model_copy(update={"input_size": (side, side)})
 
