@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, SilentReporter, build_tiny, find_differences, load_tiny, read_tree
+from PIL import Image
 from safetensors.numpy import load_file
 
 from leaflineage import pipeline
@@ -290,6 +291,20 @@ def test_bad_pictures_are_set_aside_and_listed_and_end_nothing(leaves: Path, tmp
     assert all(report.set_aside.values())
     assert read(tmp_path / "run", "report.json")["set_aside"] == report.set_aside
     assert read(tmp_path / "run", "index.json")["n_set_aside"] == 3
+
+
+def test_families_of_white_of_tiny_and_of_equal_pictures_end_nothing(leaves: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(leaves, tmp_path / "leaves"))
+    for family in ("Ulmaceae", "Moraceae", "Fagaceae"):
+        (root / family).mkdir()
+    leaf = sorted((root / "Ginkgoaceae").iterdir())[0]
+    for number in range(5):
+        Image.new("RGB", (90, 60), (255, 255, 255)).save(root / "Ulmaceae" / f"white-{number}.png")
+        Image.new("RGB", (1, 1 + number), (30, 90, 30)).save(root / "Moraceae" / f"tiny-{number}.png")
+        shutil.copyfile(leaf, root / "Fagaceae" / f"same-{number}.png")
+    report = build_folder(root, tmp_path / "run", "classifier.trust_names=true")
+    assert report.n_families == 5
+    assert report.problems == []
 
 
 def test_a_specimen_without_a_family_is_explained_and_enters_no_statistic(leaves: Path, tmp_path: Path) -> None:

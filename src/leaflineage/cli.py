@@ -151,7 +151,7 @@ def _print_report(report: Any, folder: Path) -> None:
             f"{len(shown)} {'family' if len(shown) == 1 else 'families'} without concepts: "
             + "; ".join(f"{n} ({r})" for n, r in shown[:5])
         )
-    click.echo(f"{report.n_families} families, {report.n_pages} pages.")
+    click.echo(f"{report.n_families} {'family' if report.n_families == 1 else 'families'}, {report.n_pages} pages.")
     index = (report.site / "index.html").resolve()
     click.echo(f"The site is {report.site.resolve()}")
     click.echo(f"Look at it: open {index.as_uri()} in a browser, or run `leaflineage serve {quote(str(report.site))}`.")

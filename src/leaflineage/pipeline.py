@@ -90,9 +90,13 @@ def build(config: Config, run: Path, *, out: Path | None, reporter: Reporter, jo
     """
     check_places(run, out, config)
     store = Store(run)
-    report = BuildReport(site=out or run / "site")
+    with store.lock():
+        return _build(store, config, BuildReport(site=out or run / "site"), reporter, jobs)
+
+
+def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter, jobs: int | None) -> BuildReport:
     specimen_hashes = store.load_hash_cache()
-    with Executor(run, config, jobs=config.run.jobs if jobs is None else jobs) as executor:
+    with Executor(store.folder, config, jobs=config.run.jobs if jobs is None else jobs) as executor:
         try:
             if config.specimens.draw is not None:
                 _draw(store, config, executor, reporter, report)

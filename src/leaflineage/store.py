@@ -7,11 +7,13 @@ written last, so what was killed leaves nothing that looks finished.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from leaflineage.errors import ArtifactError
 from leaflineage.records import SCHEMAS
 
 HASH_CACHE = "run.json"
+LOCK = "lock"
 
 
 class Store:
@@ -45,6 +48,32 @@ class Store:
         """Tell whether a file of the run is there."""
         return self.path(*parts).is_file()
 
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for one build at a time; what ends a process, however, ends its hold.
+
+        Raises
+        ------
+        ArtifactError
+            Where another process holds it, or the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stream = self.path(LOCK).open("ab")
+        except OSError as error:
+            raise self._explain_refusal(LOCK, error) from error
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ArtifactError(
+                    f"A run folder of its own was wanted, and another build is at work in {self.folder}. Wait until "
+                    "it is done, or name another folder with --run."
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+            yield
+
     # --- bytes, JSON, arrays ---------------------------------------------------------------------------------
 
     def write_bytes(self, relative: str, content: bytes) -> str:
@@ -60,11 +89,14 @@ class Store:
                 part.unlink(missing_ok=True)
                 raise
         except OSError as error:
-            raise ArtifactError(
-                f"{relative} could not be written into {self.folder}: {error.strerror or error}. Free some space, or "
-                "name another folder, and run the same command again: what is finished is kept."
-            ) from error
+            raise self._explain_refusal(relative, error) from error
         return hashlib.sha256(content).hexdigest()
+
+    def _explain_refusal(self, relative: str, error: OSError) -> ArtifactError:
+        return ArtifactError(
+            f"{relative} could not be written into {self.folder}: {error.strerror or error}. Free some space, or "
+            "name another folder, and run the same command again: what is finished is kept."
+        )
 
     def write_json(self, relative: str, kind: str, payload: Mapping[str, Any]) -> str:
         """Write a record of schema ``kind`` as JSON: schema first, other keys sorted, 6 significant digits."""
