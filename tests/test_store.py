@@ -93,9 +93,9 @@ def test_a_run_folder_below_a_file_is_said_in_a_sentence(tmp_path: Path) -> None
 
 
 def test_a_run_is_held_by_one_build_at_a_time(store: Store) -> None:
-    with store.lock():
-        with pytest.raises(ArtifactError, match=r"another build is at work in .*--run"), Store(store.folder).lock():
-            pass
+    busy = pytest.raises(ArtifactError, match=r"another build is at work in .*--run")
+    with store.lock(), busy, Store(store.folder).lock():
+        pass
     with Store(store.folder).lock():
         pass
 
