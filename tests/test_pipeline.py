@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import ROOT, SilentReporter, build_tiny, find_differences, load_tiny, read_tree
 from PIL import Image
 from safetensors.numpy import load_file
 
 from leaflineage import pipeline
+from leaflineage.cli import main
 from leaflineage.config import load_config
 from leaflineage.errors import ArtifactError, LeafLineageError
 from leaflineage.pipeline import build
@@ -211,6 +213,19 @@ def test_a_site_that_is_not_whole_is_baked_again(
     report = build_tiny(tiny_copy)
     assert [name for name, built in report.built.items() if built] == ["bake"]
     assert find_differences(tiny_run, tiny_copy) == []
+
+
+def test_baking_again_keeps_the_settings_of_the_site(tiny_copy: Path) -> None:
+    address = "https://example.org/atlas/"
+    build_tiny(tiny_copy, f"site.base_url={address}", "site.repository=https://example.org/code")
+    sitemap, site = tiny_copy / "site" / "sitemap.xml", read_tree(tiny_copy / "site")
+    assert CliRunner().invoke(main, ["bake", str(tiny_copy)]).exit_code == 0
+    assert read_tree(tiny_copy / "site") == site
+    assert build_tiny(tiny_copy, f"site.base_url={address}", "site.repository=https://example.org/code").all_fresh
+    assert CliRunner().invoke(main, ["bake", str(tiny_copy), "--base-url", "https://other.org/"]).exit_code == 0
+    assert "other.org" in sitemap.read_text()
+    build_tiny(tiny_copy, f"site.base_url={address}", "site.repository=https://example.org/code")
+    assert "other.org" not in sitemap.read_text()
 
 
 def test_a_build_that_was_killed_goes_on_where_it_was(

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 our error, 2 wrong usage, 75 stopped by a scheduler (SIGTE
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -164,13 +165,19 @@ def _print_report(report: Any, folder: Path) -> None:
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def bake(run: Path, out: Path | None, base_url: str | None, quiet: bool) -> None:
     """Bake the site of a finished RUN again, from its records alone."""
-    from leaflineage.config import check_places
-    from leaflineage.errors import SiteError
+    from leaflineage.config import SiteSection, check_places
+    from leaflineage.errors import ArtifactError, SiteError
+    from leaflineage.store import SITE_RECORD, Store
     from leaflineage.website.bake import bake as bake_site
     from leaflineage.website.check import check_site
 
     check_places(run, out)
-    report = bake_site(run, out, base_url=base_url)
+    settings: dict[str, Any] = {}
+    with contextlib.suppress(ArtifactError):  # a run whose site was never baked
+        settings = Store(run).read_json(SITE_RECORD, "site").get("settings", {})
+    if base_url is not None:
+        settings["base_url"] = base_url
+    report = bake_site(run, out, **SiteSection.model_validate(settings).model_dump())
     site = out or run / "site"
     problems = check_site(site)
     if problems:

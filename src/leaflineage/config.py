@@ -189,7 +189,7 @@ class SiteSection(Section):
 
     base_url: str | None = None
     repository: str | None = None
-    budget_mb: float = Field(300, gt=0)
+    budget_mb: float = Field(300.0, gt=0)
 
 
 class TrainSection(Section):

@@ -25,12 +25,10 @@ from leaflineage.resources import find_resource
 from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context
 from leaflineage.stages.table import FAMILY_STAGES, STAGES, compute_fingerprint
-from leaflineage.store import Store, hash_json
+from leaflineage.store import SITE_RECORD, Store, hash_json
 from leaflineage.website.bake import bake
 from leaflineage.website.check import check_site
 from leaflineage.website.links import MANIFEST
-
-SITE_RECORD = "site.json"
 
 
 class Reporter(Protocol):
@@ -399,22 +397,29 @@ def _bake(store: Store, config: Config, reporter: Reporter, report: BuildReport)
     known: dict[str, Any] = {}
     with contextlib.suppress(ArtifactError):  # a record that is missing or damaged: the site is baked again
         known = store.read_json(SITE_RECORD, "site", stage="bake")
-    if known.get("fingerprint") == fingerprint and _is_whole(report.site):
+    if known.get("fingerprint") == fingerprint and _is_whole(report.site, known.get("manifest")):
         report.reused["bake"], report.built["bake"] = 1, []
         report.problems, report.n_pages = list(known["problems"]), int(known["n_pages"])
         return
     _, report.problems, report.n_pages = bake_site(config, store.folder, out=report.site, reporter=reporter)
     report.built["bake"] = [""]
     report.seconds["bake"] = time.monotonic() - began
-    record = {"fingerprint": fingerprint, "problems": report.problems, "n_pages": report.n_pages}
+    record = {
+        "fingerprint": fingerprint,
+        "manifest": hashlib.sha256((report.site / MANIFEST).read_bytes()).hexdigest(),
+        "n_pages": report.n_pages,
+        "problems": report.problems,
+        "settings": config.site.model_dump(mode="json"),
+    }
     store.write_json(SITE_RECORD, "site", record)
 
 
-def _is_whole(site: Path) -> bool:
-    """Tell whether every file of a baked site is there."""
+def _is_whole(site: Path, manifest_sha256: str | None) -> bool:
+    """Tell whether a site is as it was baked last: its manifest the same, every file there."""
     try:
-        files = json.loads((site / MANIFEST).read_bytes())["files"]
-        return all((site / name).is_file() for name in files)
+        content = (site / MANIFEST).read_bytes()
+        same = hashlib.sha256(content).hexdigest() == manifest_sha256
+        return same and all((site / name).is_file() for name in json.loads(content)["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

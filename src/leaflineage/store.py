@@ -25,6 +25,7 @@ from leaflineage.records import SCHEMAS
 
 HASH_CACHE = "run.json"
 LOCK = "lock"
+SITE_RECORD = "site.json"  # what the last site was baked with
 
 
 class Store:
