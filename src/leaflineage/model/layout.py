@@ -132,6 +132,8 @@ def _find_token_layout(network: nn.Module, raw: Tensor, where: str) -> MapLayout
     grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
     side = math.isqrt(max(n_cells, 0))
     rows, columns = (int(grid[0]), int(grid[1])) if grid is not None else (side, side)
+    if rows * columns != n_cells:  # merged on the way, or for another input size than was asked for
+        rows, columns = side, side
     if rows * columns != n_cells:
         raise ModelError(
             f"Wanted tokens that stand on a grid, got {n_cells} tokens beside {n_prefix} prefix tokens, from "
