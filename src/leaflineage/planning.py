@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from leaflineage.concepts.importance import FIRST_DESIGNS, N_SCRAMBLINGS
 from leaflineage.config import Config, check_places
 from leaflineage.errors import LeafLineageError
 from leaflineage.executors import count_jobs, limit_threads, run_task
@@ -19,6 +20,7 @@ from leaflineage.herbarium import draw_specimen, write_herbarium
 from leaflineage.pipeline import find_stale, list_drawn_families
 from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context
+from leaflineage.stages.reading import BATCH_SIZE
 from leaflineage.store import Store
 
 KB_SPECIMEN, KB_CROP, KB_PICTURE, KB_PAGE = 16, 5, 34, 26  # measured on the drawn and on the shared leaves
@@ -181,10 +183,26 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
     return {
         "extract": n * (forward + 0.004),
         "factorize": products * 2e-7 / 1.6,
+        "rank": 0.0 if context.model.affine_head else _time_head(config, context, list(n_specimens.values())),
         "illustrate": n * 0.012,
         "visualize": len(n_specimens) * n_shown * settings.n_visualizations * settings.steps * step,
         "bake": 2 + 0.05 * len(n_specimens) * n_shown,
     }
+
+
+def _time_head(config: Config, context: Context, counts: list[int]) -> float:
+    """Return seconds that sampling importances takes, from a timed batch of the head."""
+    import torch
+
+    classifier, settings = context.load_classifier(), config.importance
+    rows, columns, channels = context.model.map_shape
+    shape = (1, 1, channels) if context.model.pools_first else (rows, columns, channels)
+    n = BATCH_SIZE * 8
+    with torch.inference_mode():
+        each = _time(lambda: classifier.head(torch.rand(n, *shape, device=classifier.device))) / n
+    first = N_SCRAMBLINGS * FIRST_DESIGNS * (config.concepts.n_concepts + 3)  # evaluations a specimen, of one round
+    # Designs are doubled until the mean is known well enough, most often once.
+    return each * sum(max(first * count, min(3 * first * count, settings.max_evaluations)) for count in counts)
 
 
 def _time(work: Callable[[], object]) -> float:

@@ -130,6 +130,18 @@ def test_a_shift_of_all_rows_of_the_head_changes_nothing() -> None:
     np.testing.assert_allclose(compute_exact(shifted).biases, compute_exact(family).biases, atol=1e-6)
 
 
+def test_a_head_is_asked_once_for_all_masks_of_a_specimen() -> None:
+    asked: list[int] = []
+
+    def function(masks: np.ndarray) -> np.ndarray:
+        asked.append(len(masks))
+        return masks @ np.array([1.0, 2.0, 3.0])
+
+    found = estimate_total_indices(function, 3, n_designs=1024, seed=0)
+    assert asked == [5 * 1024]
+    np.testing.assert_allclose(found, np.array([1, 4, 9]) / 14, atol=0.01)
+
+
 def test_a_head_that_never_moves_gives_zeros_not_nan() -> None:
     family = Family(0)
     family.weight = np.zeros_like(family.weight)

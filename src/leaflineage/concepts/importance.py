@@ -150,17 +150,17 @@ def estimate_total_indices(
         (n_players,); zeros where the function never moves.
     """
     first, second = draw_designs(n_players, n_designs, seed)
-    base, other = function(first), function(second)
+    mixed = np.repeat(first[None], n_players, axis=0)
+    mixed[np.arange(n_players), :, np.arange(n_players)] = second.T
+    # All masks in one call: a head is evaluated in full batches.
+    answers = function(np.concatenate([first, second, mixed.reshape(-1, n_players)])).reshape(n_players + 2, n_designs)
+    base, other = answers[0], answers[1]
     variance = float(np.concatenate([base, other]).var())
     # A function that moves by rounding alone does not move.
     if variance <= (1e-7 * max(1.0, float(np.abs(base).max()))) ** 2:
         return np.zeros(n_players)
-    indices = np.empty(n_players)
-    for index in range(n_players):
-        mixed = first.copy()
-        mixed[:, index] = second[:, index]
-        indices[index] = float(((base - function(mixed)) ** 2).mean()) / (2 * variance)
-    return np.clip(indices, 0, 1)
+    indices: Floats = np.clip(((base - answers[2:]) ** 2).mean(axis=1) / (2 * variance), 0, 1)
+    return indices
 
 
 def draw_designs(n_players: int, n_designs: int, seed: int) -> tuple[Floats, Floats]:
