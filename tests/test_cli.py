@@ -206,6 +206,21 @@ def test_a_site_is_not_baked_over_its_run(folder: Path) -> None:
     assert "is or holds the run folder" in refuse("bake", "run", "--out", "run")
 
 
+def test_a_plan_takes_brackets_for_brackets(folder: Path) -> None:
+    (folder / "leaves" / "Fagaceae").mkdir(parents=True)
+    for number in range(5):
+        Image.new("RGB", (40, 60), (30, 90 + number, 30)).save(folder / "leaves" / "Fagaceae" / f"{number}.png")
+    (folder / "leaves" / "Fagaceae" / "link.png").symlink_to(ROOT / "pyproject.toml")
+    result = call(
+        "plan", "--set", "specimens.root=leaves", "--set", "classifier.source=herbarium", "--run", "runs/[/b]",
+        "--set", "classifier.trust_names=true", "--set", "specimens.min_specimens=5",
+        "--set", "visualize.quality=draft", "--set", "atlas.families=[]", "--jobs", "1",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "Run folder: runs/[/b]" in result.stdout
+    assert "([specimens] follow_symlinks allows it)" in result.stdout
+
+
 def test_flags_win_over_set_and_names_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 

@@ -197,7 +197,7 @@ def plan(config: Path | None, overrides: tuple[str, ...], run: Path | None, out:
 
     settings = _load(config, overrides, **flags)
     folder = run or Path("runs") / settings.name
-    plan_build(settings, folder, out=out, say=Console(highlight=False, soft_wrap=True).print)
+    plan_build(settings, folder, out=out, say=Console(highlight=False, markup=False, soft_wrap=True).print)
 
 
 @main.command()

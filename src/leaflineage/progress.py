@@ -102,4 +102,4 @@ class TerminalReporter:
     def say(self, text: str) -> None:
         """Say something worth a line."""
         if not self.quiet:
-            self.console.print(text, markup=False, highlight=False)
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
