@@ -78,7 +78,7 @@ def test_a_mistake_says_what_came(path: Path) -> None:
         ("run.seed=true", ["run.seed", "True"]),
         ("classifier.input_size='384'", ["classifier.input_size", "'384'"]),
         ("site.budget_mb=inf", ["site.budget_mb", "inf"]),
-        ("run.memory_gb=nan", ["run.memory_gb", "nan"]),
+        ("site.budget_mb=nan", ["site.budget_mb", "nan"]),
         ("visualize.quality=[1]", ["visualize.quality", "[1]"]),
         ("visualize.quality='best'", ["visualize.quality", "'draft', 'standard' or 'fine'", "'best'"]),
         ("visualize.size='large'", ["visualize.size", "'large'"]),
@@ -296,7 +296,7 @@ configs = st.fixed_dictionaries(
                 "licences": st.fixed_dictionaries({}, optional={"code": st.text(max_size=5)}),
             },
         ),
-        "run": st.fixed_dictionaries({}, optional={"seed": st.integers(0, 2**63), "memory_gb": positive}),
+        "run": st.fixed_dictionaries({}, optional={"seed": st.integers(0, 2**63)}),
         "site": st.fixed_dictionaries({}, optional={"budget_mb": positive}),
     },
 )

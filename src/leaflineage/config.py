@@ -140,7 +140,6 @@ class ConceptsSection(Section):
     fit_on: Literal["cells", "crops", "both"] = "cells"
     max_cells: int = Field(20_000, ge=100)
     n_concepts: int = Field(10, ge=1, le=99)
-    factorization: Literal["auto", "nmf"] = "auto"
     max_iterations: int = Field(400, ge=1)
     crop_side: float = Field(0.4, gt=0, le=1)
     crop_stride: float = Field(0.3, gt=0, le=1)
@@ -212,7 +211,6 @@ class RunSection(Section):
     seed: int = Field(0, ge=0)
     device: str = "auto"
     jobs: int = Field(0, ge=0, le=1024)
-    memory_gb: float = Field(4, gt=0)
     keep_activations: bool = False
 
 

@@ -258,7 +258,6 @@ OTHER = {
     "classifier.pad_colour": [1, 2, 3],
     "classifier.trust_names": True,
     "concepts.fit_on": "crops",
-    "concepts.factorization": "nmf",
     "concepts.crop_side": 0.31,
     "concepts.crop_stride": 0.31,
     "concepts.drop_blank": False,
@@ -268,7 +267,7 @@ OTHER = {
     "specimens.split": "md5:5",
     "specimens.draw": {"n": 4},
 }
-VOLATILE = ("run.jobs", "run.device", "run.memory_gb", "run.keep_activations", "site.base_url", "site.budget_mb")
+VOLATILE = ("run.jobs", "run.device", "run.keep_activations", "site.base_url", "site.budget_mb")
 
 
 def list_keys(model: BaseModel, prefix: str = "") -> list[str]:
@@ -314,7 +313,6 @@ def test_what_changes_no_result_changes_no_fingerprint(name: str, context: Conte
     for key, value in {
         "run.jobs": 7,
         "run.device": "cuda",
-        "run.memory_gb": 9.0,
         "run.keep_activations": True,
         "site.base_url": "https://example.org/",
         "site.budget_mb": 9.0,
@@ -336,7 +334,7 @@ def test_every_setting_belongs_to_a_stage_or_is_known_to_change_no_artifact(cont
         "visualize.quality",  # sets the other keys of its table
     }
     elsewhere = {"name", "site.base_url", "site.repository", "site.budget_mb"}
-    run = {"run.device", "run.jobs", "run.memory_gb", "run.keep_activations"}
+    run = {"run.device", "run.jobs", "run.keep_activations"}
     for key in list_keys(context.config):
         known = key in declared or key.split(".")[0] in declared or key in by_content | elsewhere | run
         assert known or key.startswith("train."), f"{key} is in no stage's settings"

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from leaflineage.config import DRAWN_CLASSIFIER, Config
 from leaflineage.errors import ModelError
@@ -174,8 +174,3 @@ def choose_device(wanted: str) -> str:
             "Use --device cpu, or --device auto to take what there is."
         ) from error
     return wanted
-
-
-def describe_payload(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record without what the store added."""
-    return {key: value for key, value in record.items() if key not in ("schema", "fingerprint", "files")}

@@ -183,7 +183,6 @@ STAGES: dict[str, Stage] = {
                 "concepts.fit_on",
                 "concepts.n_concepts",
                 "concepts.max_cells",
-                "concepts.factorization",
                 "concepts.max_iterations",
                 "concepts.drop_blank",
                 "concepts.refits",
