@@ -67,7 +67,7 @@ def test_all_mistakes_are_told_at_once(path: Path) -> None:
 def test_a_mistake_says_what_came(path: Path) -> None:
     said = refuse(path, "concepts.n_concepts=120")
     assert "has a mistake:" in said
-    assert "concepts.n_concepts: input should be less than or equal to 99. It is 120." in said
+    assert 'concepts.n_concepts: needs a whole number from 1 to 99, without quotes, or "auto". It is 120.' in said
 
 
 @pytest.mark.parametrize(

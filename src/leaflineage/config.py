@@ -10,7 +10,7 @@ import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -45,6 +45,8 @@ class Section(BaseModel):
         """Refuse text where a number or a truth value belongs, and a truth value where a number does."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         kinds = {annotation, *get_args(annotation)}
+        if any(get_origin(kind) is Literal for kind in kinds):  # a word may stand in a number's place
+            return value
         if kinds & {int, float} and isinstance(value, (str, bool)):
             raise ValueError("needs a number, without quotes")
         if bool in kinds and not isinstance(value, bool):
@@ -139,13 +141,39 @@ class ConceptsSection(Section):
 
     fit_on: Literal["cells", "crops", "both"] = "cells"
     max_cells: int = Field(20_000, ge=100)
-    n_concepts: int = Field(10, ge=1, le=99)
+    n_concepts: int | Literal["auto"] = 10
+    n_concepts_tried: list[Annotated[int, Field(ge=1, le=99)]] = [4, 6, 8, 10, 12, 15, 20, 25]
+    factorization: Literal["auto", "nmf", "semi-nmf"] = "auto"
     max_iterations: int = Field(400, ge=1)
     crop_side: float = Field(0.4, gt=0, le=1)
     crop_stride: float = Field(0.3, gt=0, le=1)
     drop_blank: bool = True
     refits: int = Field(5, ge=0, le=100)
     n_crops: int = Field(10, ge=1, le=50)
+    n_attributions: int = Field(3, ge=0, le=50)
+    recurse: int = Field(1, ge=1, le=2)
+    n_subconcepts: int = Field(3, ge=2, le=9)
+
+    @property
+    def most_concepts(self) -> int:
+        """The number of concepts fitted a family, or the largest number tried."""
+        return max(self.n_concepts_tried) if self.n_concepts == "auto" else self.n_concepts
+
+    @field_validator("n_concepts", mode="plain")
+    @classmethod
+    def _is_a_count_or_auto(cls, n: Any) -> Any:
+        if n == "auto":
+            return n
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 99:
+            raise ValueError('needs a whole number from 1 to 99, without quotes, or "auto"')
+        return n
+
+    @field_validator("n_concepts_tried")
+    @classmethod
+    def _is_rising(cls, tried: list[int]) -> list[int]:
+        if not tried or sorted(set(tried)) != tried:
+            raise ValueError("needs at least one number, each larger than the one before")
+        return tried
 
 
 class ImportanceSection(Section):

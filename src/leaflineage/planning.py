@@ -109,7 +109,7 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
         seconds = {"draw": drawing_seconds, **_time_stages(sampled, context, n_specimens)}
         estimate = Estimate(seconds, count_jobs(config.run.jobs), _estimate_site(config, len(built), n_specimens))
     settings = config.visualize
-    n_concepts, n_shown = config.concepts.n_concepts, min(config.concepts.n_concepts, config.atlas.n_shown)
+    n_concepts, n_shown = config.concepts.most_concepts, min(config.concepts.most_concepts, config.atlas.n_shown)
     say(f"Concepts: {n_concepts} a family, {n_shown} shown")
     say(f"  pictures of {settings.size} px, {settings.steps} steps, {settings.crops} crops a step")
     stale = _describe_stale(config, run)
@@ -176,10 +176,10 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
         )
 
     step = _time(draw) / N_STEPS / n_slots
-    n_shown = min(config.concepts.n_concepts, config.atlas.n_shown)
+    n_shown = min(config.concepts.most_concepts, config.atlas.n_shown)
     rows, columns, channels = context.model.map_shape
     cells = sum(min(count * rows * columns, config.concepts.max_cells) for count in n_specimens.values())
-    products = cells * channels * config.concepts.n_concepts * (1 + config.concepts.refits)
+    products = cells * channels * config.concepts.most_concepts * (1 + config.concepts.refits)
     return {
         "extract": n * (forward + 0.004),
         "factorize": products * 2e-7 / 1.6,
@@ -200,7 +200,7 @@ def _time_head(config: Config, context: Context, counts: list[int]) -> float:
     n = BATCH_SIZE * 8
     with torch.inference_mode():
         each = _time(lambda: classifier.head(torch.rand(n, *shape, device=classifier.device))) / n
-    first = N_SCRAMBLINGS * FIRST_DESIGNS * (config.concepts.n_concepts + 3)  # evaluations a specimen, of one round
+    first = N_SCRAMBLINGS * FIRST_DESIGNS * (config.concepts.most_concepts + 3)  # evaluations a specimen, of one round
     # Designs are doubled until the mean is known well enough, most often once.
     return each * sum(max(first * count, min(3 * first * count, settings.max_evaluations)) for count in counts)
 
@@ -215,7 +215,7 @@ def _time(work: Callable[[], object]) -> float:
 
 def _estimate_site(config: Config, n_families: int, n_specimens: dict[str, int]) -> float:
     """Return megabytes of the site."""
-    n_shown = min(config.concepts.n_concepts, config.atlas.n_shown)
+    n_shown = min(config.concepts.most_concepts, config.atlas.n_shown)
     n_crops = config.concepts.n_crops
     pictures = n_shown * (KB_PICTURE * (config.visualize.size / 384) ** 2 * config.visualize.n_visualizations)
     specimens = sum(min(count, n_shown * n_crops) for count in n_specimens.values()) * KB_SPECIMEN

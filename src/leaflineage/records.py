@@ -25,6 +25,9 @@ SCHEMAS = {
     "crops": "leaflineage.crops/1",
     "queries": "leaflineage.queries/1",
     "visualizations": "leaflineage.visualizations/1",
+    "probe": "leaflineage.probe/1",
+    "fidelity": "leaflineage.fidelity/1",
+    "recursion": "leaflineage.recursion/1",
     "family": "leaflineage.family/1",
     "atlas": "leaflineage.atlas/1",
     "index": "leaflineage.index/1",
@@ -141,6 +144,8 @@ class ModelRecord(Record):
     n_parameters: int | None = None
     licence: str | None = None
     notes: list[str] = []
+    n_prefix_tokens: int = 0  # class and register tokens beside the cells
+    prefix_matters: bool = False  # the head reads them too; each specimen keeps its own while concepts are masked
 
 
 # --- the atlas -----------------------------------------------------------------------------------------------
@@ -182,6 +187,9 @@ class AtlasClassifier(Record):
     sha256: str
     accuracy: Accuracy | None
     notes: list[str] = []
+    signed: bool = False
+    negative_energy: float | None = None
+    prefix_matters: bool = False
 
 
 class AtlasRun(Record):
@@ -195,14 +203,26 @@ class AtlasRun(Record):
     settings: dict[str, Any] = {}  # the resolved settings that shape numbers and pictures, by section
 
 
+Span = tuple[float, float]  # low and high end of a 95 % interval
+
+
 class Importance(Record):
-    """How much a concept moves its family's centred logit."""
+    """How much a concept moves its family's centred logit (a sub-concept: its parent's coefficient)."""
 
     total_sobol_index: float
-    interval: tuple[float, float]
-    exact: bool
+    interval: Span
+    exact: bool  # free of mask-sampling error; the interval is over leaves all the same
     share: float
-    contribution: float  # logits, signed, mean over the family's specimens
+    share_interval: Span | None = None
+    contribution: float  # logits (a sub-concept: units of the coefficient), signed, mean over the family's specimens
+    contribution_interval: Span | None = None
+
+
+class Measure(Record):
+    """A number with its 95 % interval: bootstrap over groups, Wilson's for a proportion."""
+
+    value: float
+    interval: Span | None = None
 
 
 class Visualization(Record):
@@ -230,6 +250,8 @@ class Crop(Record):
     heatmap: str  # grey+alpha WebP in the specimen's frame: alpha = 1 − heat, to lay over the specimen
     heatmap_max: float  # the coefficient at which heat is 1
     kind: Literal["top", "p99", "p90", "p50", "counter"] = "top"
+    attribution: str | None = None  # as heatmap: which pixels the concept's coefficient depends on
+    attribution_max: float | None = None  # the gradient's magnitude at which heat is 1
 
 
 class Stability(Record):
@@ -259,6 +281,30 @@ class SimilarConcept(Record):
     similarity: float
 
 
+class Subconcept(Record):
+    """A concept inside a concept: its crops factorised again, at an earlier layer."""
+
+    id: str  # "fagaceae/concept-03-01"
+    uid: str
+    parent: str  # "fagaceae/concept-03"
+    concept_index: int
+    rank: int  # 1-based, within the parent
+    importance: Importance  # of the parent's coefficient
+    visualizations: list[Visualization] = []
+    crops: list[Crop] = []
+
+
+class Recursion(Record):
+    """How a concept was divided."""
+
+    layer: str  # where the crops were factorised again
+    method: Literal["nmf", "semi-nmf"]
+    n_crops: int
+    rest_share: float  # of the parent's coefficient's variance under masking, in what no sub-concept holds
+    relative_error: float
+    subconcepts: list[Subconcept]  # by rank
+
+
 class AtlasConcept(Record):
     """One concept of one family."""
 
@@ -267,12 +313,17 @@ class AtlasConcept(Record):
     concept_index: int  # 0-based row of the bank
     rank: int  # 1-based by falling total_sobol_index
     parent: str | None = None
-    children: list[str] = []
+    children: list[str] = []  # ids of its sub-concepts
+    recursion: Recursion | None = None
     name: ConceptName | None = None
     importance: Importance
     contributions: dict[str, float] = {}  # logits, to the own and the ten nearest families, by slug
+    contribution_intervals: dict[str, Span] = {}  # likewise
     prevalence: float
+    prevalence_interval: Span | None = None
+    n_dominated: int | None = None  # specimens it dominates
     reliability: float | None
+    reliability_interval: Span | None = None
     stability: Stability | None = None
     source_auc: dict[str, float] = {}
     flags: list[str] = []
@@ -287,9 +338,13 @@ class Rest(Record):
     """What no shown concept explains: the residual plus the fitted concepts that are not shown."""
 
     share: float
+    share_interval: Span | None = None
     residual_share: float
+    residual_interval: Span | None = None
     contribution: float
+    contribution_interval: Span | None = None
     concepts: list[int] = []  # indices of fitted concepts that are not shown
+    image_importances: list[float] = []  # total Sobol index of each of the family's specimens
 
 
 class Neighbour(Record):
@@ -304,6 +359,72 @@ class Confusion(Record):
 
     slug: str
     n: int
+
+
+class CurvePoint(Record):
+    """What a number of concepts gives: one point of the stability-error curve."""
+
+    n_concepts: int
+    relative_error: float  # on leaves that the refits had not drawn
+    stability: float  # mean matched cosine over refits
+    chosen: bool = False
+
+
+class FactorizationFacts(Record):
+    """How a family's bank was fitted."""
+
+    method: Literal["nmf", "semi-nmf"]
+    n_concepts: int
+    n_fitted: int  # cells, or crops
+    n_iterations: int
+    negative_energy: float  # share of the activations' energy below 0; up to 2 % is clipped, into the residual
+    relative_error_unseen: Measure | None = None  # of refits, on the leaves each had not drawn
+    explained_unseen: Measure | None = None  # explained share likewise; None where the head is not affine
+    curve: list[CurvePoint] = []  # where n_concepts = "auto"
+
+
+class FidelityCurve(Record):
+    """The centred logit while concepts are switched off (or on) in an order; the mean over specimens, in logits."""
+
+    order: Literal["contribution", "importance", "random"]
+    deletion: list[float]  # 0, 1, … n_concepts of them off; the residual stays
+    insertion: list[float]  # 0, 1, … n_concepts of them on; the residual stays away
+    deletion_area: Measure  # mean over the curve; less is better
+    insertion_area: Measure  # more is better
+
+
+class Completeness(Record):
+    """Accuracy where activations are replaced by what the family's bank makes of them."""
+
+    accuracy: Measure  # of the family's own specimens, as they are
+    reconstructed_accuracy: Measure
+    n: int
+    others_accuracy: Measure  # of other families' specimens, as they are
+    others_reconstructed_accuracy: Measure
+    others_taken: Measure  # share of them named this family, as they are
+    others_reconstructed_taken: Measure  # and through this family's bank: a bank may pull everything in
+    n_others: int
+
+
+class Floor(Record):
+    """What figures a bank reaches that can know nothing of the family."""
+
+    kind: Literal["shuffled-labels", "random-weights"]
+    explained_share: Measure | None = None
+    relative_error: Measure | None = None
+    accuracy: Measure | None = None  # of reconstructed activations; None for random weights
+
+
+class Fidelity(Record):
+    """How far a family's concepts stand for what the classifier does, on specimens not used in training if known."""
+
+    n_specimens: int
+    split: str  # "held-out" | "training leaves included"
+    explained_share: Measure
+    relative_error: Measure
+    curves: list[FidelityCurve]
+    mu_fidelity: dict[str, Measure]  # by order, as the curves: correlation of summed attributions with the logit's fall
+    floors: list[Floor] = []
 
 
 class AtlasFamily(Record):
@@ -326,16 +447,21 @@ class AtlasFamily(Record):
     training_accuracy: Accuracy | None = None
     missing: str | None = None  # why this family has no concepts; None where it has
     explained_share: float | None = None
+    explained_interval: Span | None = None
     relative_error: float | None = None
     bias: float | None = None
-    completeness: dict[str, Any] | None = None
-    fidelity: dict[str, Any] | None = None
+    bias_interval: Span | None = None  # None where the bias is the same for every specimen
+    factorization: FactorizationFacts | None = None
+    completeness: Completeness | None = None
+    fidelity: Fidelity | None = None
     shortcut_share: float | None = None
     flags: list[str] = []
     rest: Rest | None = None
     neighbours: list[Neighbour] = []
     confused_with: list[Confusion] = []
-    layout: list[tuple[float, float]] | None = None
+    image_specimens: list[str] = []  # ids of the family's specimens, in the order of image_importances and layout
+    image_dominants: list[str | None] = []  # id of the concept that dominates each; one that is not shown is "rest"
+    layout: list[tuple[float, float]] | None = None  # each specimen's place, in [0, 1], by its importances
     visualization: Visualization | None = None
     representative: str | None = None  # id of the specimen that stands for the family on cards
     concepts: list[AtlasConcept] = []  # the shown ones, by rank
