@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -47,23 +48,72 @@ def grid_indices(function: Callable[[Floats], float], n_players: int, *, n_level
     return indices
 
 
-def jansen_indices(function: Callable[[Floats], float], first: Floats, second: Floats) -> list[float]:
-    """Return Jansen's estimate over the designs A and B, one evaluation at a time."""
-    base = [function(row) for row in first]
-    other = [function(row) for row in second]
-    both = base + other
-    mean = sum(both) / len(both)
-    variance = sum((value - mean) ** 2 for value in both) / len(both)
-    indices = []
-    for player in range(first.shape[1]):
-        total = 0.0
-        for row in range(len(first)):
-            mixed = [
-                second[row][column] if column == player else first[row][column] for column in range(len(first[row]))
-            ]
-            total += (base[row] - function(np.array(mixed))) ** 2
-        indices.append(total / len(first) / (2 * variance))
-    return indices
+def controlled_indices(
+    function: Callable[[Floats], float], designs: Sequence[tuple[Floats, Floats]]
+) -> tuple[list[float], list[list[float]]]:
+    """Return total Sobol indices by Jansen's pairs with a linear control variate, one evaluation at a time.
+
+    One pair of designs (A, B) a scrambling; also each scrambling's pseudo-values.
+    """
+    n_players, n_scramblings = designs[0][0].shape[1], len(designs)
+
+    def mix(first: Floats, second: Floats, player: int) -> Floats:
+        return np.array([b if place == player else a for place, (a, b) in enumerate(zip(first, second, strict=True))])
+
+    everything = [
+        function(mask)
+        for one, other in designs
+        for a, b in zip(one, other, strict=True)
+        for mask in (a, b, *(mix(a, b, player) for player in range(n_players)))
+    ]
+    offset = sum(everything) / len(everything)
+    numerators, seconds, firsts, straights = [], [], [], []
+    for own in range(n_scramblings):
+        slopes = []
+        for player in range(n_players):
+            above = below = 0.0
+            for scrambling, (one, other) in enumerate(designs):
+                if scrambling != own:
+                    for a, b in zip(one, other, strict=True):
+                        step = float(b[player] - a[player])
+                        above += step * (function(mix(a, b, player)) - function(a))
+                        below += step * step
+            slopes.append(above / below)
+        pairs, second, first, straight = [0.0] * n_players, 0.0, 0.0, 0.0
+        n_designs = len(designs[own][0])
+        for a, b in zip(*designs[own], strict=True):
+            beside = [a, *(mix(a, b, player) for player in range(n_players))]
+            for mask, weight in [(b, 0.5), *((each, 0.5 / len(beside)) for each in beside)]:
+                f = function(mask) - offset
+                g = sum(slope * (float(m) - 0.5) for slope, m in zip(slopes, mask, strict=True))
+                second += weight * (f * f - g * g) / n_designs
+                first += weight * (f - g) / n_designs
+                straight += weight * g / n_designs
+            for player in range(n_players):
+                rise = function(mix(a, b, player)) - function(a)
+                line = slopes[player] * float(b[player] - a[player])
+                pairs[player] += (rise * rise - line * line) / (2 * n_designs)
+        numerators.append([slope * slope / 12 + pair for slope, pair in zip(slopes, pairs, strict=True)])
+        seconds.append(sum(slope * slope for slope in slopes) / 12 + second)
+        firsts.append(first)
+        straights.append(straight)
+    square = sum(x * y for i, x in enumerate(firsts) for j, y in enumerate(firsts) if i != j)
+    square /= n_scramblings * (n_scramblings - 1)
+    variances = []
+    for own in range(n_scramblings):
+        others = (sum(firsts) - firsts[own]) / (n_scramblings - 1)
+        variances.append(seconds[own] - 2 * straights[own] * others - square)
+    variance = sum(variances) / n_scramblings
+    ratios = [sum(each[player] for each in numerators) / n_scramblings / variance for player in range(n_players)]
+    indices = [min(1.0, max(0.0, ratio)) for ratio in ratios]
+    pseudo = [
+        [
+            indices[player] + (numerators[own][player] - ratios[player] * variances[own]) / variance
+            for player in range(n_players)
+        ]
+        for own in range(n_scramblings)
+    ]
+    return indices, pseudo
 
 
 def centred_logit(activation: Floats, weight: Floats, bias: Floats, output: int) -> float:
@@ -89,6 +139,20 @@ def multiplicative_nmf(activations: Floats, n_concepts: int, *, n_iterations: in
     return coefficients, bank
 
 
+def multiplicative_semi_nmf(
+    activations: Floats, n_concepts: int, *, n_iterations: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Return coefficients ≥ 0 and a bank of either sign by the updates of Ding, Li and Jordan, from a random start."""
+    coefficients = np.random.default_rng(seed).random((activations.shape[0], n_concepts)) + 0.1
+    for _ in range(n_iterations):
+        bank = np.linalg.pinv(coefficients) @ activations
+        products, gram = activations @ bank.T, bank @ bank.T
+        above = np.maximum(products, 0) + coefficients @ np.maximum(-gram, 0)
+        below = np.maximum(-products, 0) + coefficients @ np.maximum(gram, 0)
+        coefficients = coefficients * np.sqrt(above / (below + 1e-12)) + 1e-12
+    return coefficients, np.linalg.pinv(coefficients) @ activations
+
+
 def encode_rows(activations: Floats, bank: Floats) -> Floats:
     """Return non-negative least squares coefficients, one row at a time, by scipy's active-set method."""
     return np.array([nnls(bank.T.astype(np.float64), row.astype(np.float64))[0] for row in activations])
@@ -108,6 +172,47 @@ def match_by_permutation(bank: Floats, other: Floats) -> list[float]:
         if not best or sum(cosines) > sum(best):
             best = cosines
     return best
+
+
+# --- leaves a bank has not seen ------------------------------------------------------------------------------
+
+
+def unseen_error(cells: Floats, left_out: Sequence[int], bank: Floats) -> float:
+    """Return the relative error of a bank on the cells of some specimens, one cell after the other."""
+    missing = there = 0.0
+    for specimen in left_out:
+        for cell in cells[specimen]:
+            _, distance = nnls(bank.T, cell)
+            missing += float(distance) ** 2
+            there += sum(float(value) ** 2 for value in cell)
+    return math.sqrt(missing / there)
+
+
+def predicted_error(
+    cells: Floats, left_out: Sequence[int], bank: Floats, halves: tuple[Sequence[int], Sequence[int]]
+) -> float:
+    """Return the relative error of each half of the channels, rebuilt with coefficients found on the other."""
+    missing = there = 0.0
+    for specimen in left_out:
+        for cell in cells[specimen]:
+            for half, other in (halves, halves[::-1]):
+                codes, _ = nnls(bank[:, other].T, cell[other])
+                for channel in half:
+                    missing += float(cell[channel] - codes @ bank[:, channel]) ** 2
+                    there += float(cell[channel]) ** 2
+    return math.sqrt(missing / there)
+
+
+def unseen_explained(cells: Floats, left_out: Sequence[int], bank: Floats, direction: Floats) -> float:
+    """Return 1 − the residual's share of the importance on some specimens, by the definition of its index."""
+    totals = np.zeros(len(bank) + 1)
+    for specimen in left_out:
+        codes = sum(nnls(bank.T, cell)[0] for cell in cells[specimen]) / len(cells[specimen])
+        pooled = sum(cells[specimen]) / len(cells[specimen])
+        contributions = [float(code) * float(row @ direction) for code, row in zip(codes, bank, strict=True)]
+        contributions.append(float(pooled @ direction) - sum(contributions))
+        totals += exact_indices(contributions)
+    return 1 - float(totals[-1]) / float(totals.sum())
 
 
 # --- crops ---------------------------------------------------------------------------------------------------
@@ -187,3 +292,113 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
         return inside
 
     return bisect(observed, 0.0), bisect(observed, 1.0)
+
+
+# --- the layout of images ------------------------------------------------------------------------------------
+
+
+def hellinger_distance(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return Hellinger's distance of two distributions, by the affinity of Bhattacharyya."""
+    affinity = sum(math.sqrt(p * q) for p, q in zip(first, second, strict=True))
+    return math.sqrt(max(0.0, 1 - affinity))
+
+
+def stress(places: Floats, wanted: Floats) -> float:
+    """Return the sum of squared differences between the distances of places and those wanted, a pair at a time."""
+    total = 0.0
+    for one, other in itertools.combinations(range(len(places)), 2):
+        total += (math.dist(places[one], places[other]) - float(wanted[one, other])) ** 2
+    return total
+
+
+# --- intervals -----------------------------------------------------------------------------------------------
+
+
+def bootstrap_interval(
+    statistic: Callable[[list[int]], float], groups: Sequence[str], *, seed: int, n_draws: int = 2000
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of a statistic of rows, whole groups drawn with replacement."""
+    generator = np.random.default_rng(seed)
+    names = sorted(set(groups))
+    members = {name: [row for row, group in enumerate(groups) if group == name] for name in names}
+    values = []
+    for _ in range(n_draws):
+        drawn = [names[index] for index in generator.integers(len(names), size=len(names))]
+        values.append(statistic([row for name in drawn for row in members[name]]))
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+# --- attribution ---------------------------------------------------------------------------------------------
+
+
+def coefficient_gradients(activations: Floats, bank: Floats, concept: int) -> Floats:
+    """Return ∂u_concept / ∂a of each row a, by moving every channel a little and solving anew.
+
+    A reading across a kink, where a coefficient comes or goes, is an average of both sides.
+    """
+    step = 1e-6
+    gradients = np.zeros_like(activations)
+    for row, channel in itertools.product(range(len(activations)), range(activations.shape[1])):
+        answers = []
+        for sign in (1, -1):
+            moved = activations[row].copy()
+            moved[channel] += sign * step
+            answers.append(float(nnls(bank.T, moved)[0][concept]))
+        gradients[row, channel] = (answers[0] - answers[1]) / (2 * step)
+    return gradients
+
+
+# --- intervals and fidelity ----------------------------------------------------------------------------------
+
+
+def bootstrap_ratio_interval(
+    numerators: Sequence[float], denominators: Sequence[float], groups: Sequence[str], *, n_draws: int, seed: int
+) -> tuple[float, float]:
+    """Return the 95 % interval of Σ numerators / Σ denominators, drawing one group after the other."""
+    source, names = random.Random(seed), sorted(set(groups))
+    ratios = []
+    for _ in range(n_draws):
+        above = below = 0.0
+        for _ in names:
+            drawn = source.choice(names)
+            for one, other, group in zip(numerators, denominators, groups, strict=True):
+                if group == drawn:
+                    above, below = above + one, below + other
+        if below > 0:
+            ratios.append(above / below)
+    ratios.sort()
+    return ratios[round(0.025 * (len(ratios) - 1))], ratios[round(0.975 * (len(ratios) - 1))]
+
+
+def switching_curves(function: Callable[[Floats], float], order: Sequence[int]) -> tuple[list[float], list[float]]:
+    """Return a deletion and an insertion curve of one specimen, switching one concept after the other."""
+    mask = np.ones(len(order) + 1)  # the residual last: it stays
+    deletion = [function(mask)]
+    for concept in order:
+        mask[concept] = 0
+        deletion.append(function(mask))
+    mask = np.zeros(len(order) + 1)
+    insertion = [function(mask)]
+    for concept in order:
+        mask[concept] = 1
+        insertion.append(function(mask))
+    return deletion, insertion
+
+
+def mu_fidelity(
+    function: Callable[[Floats], float], attributions: Sequence[float], subsets: Sequence[Sequence[int]]
+) -> float:
+    """Return Pearson's correlation of summed attributions with the fall of a function, by its textbook formula."""
+    whole = function(np.ones(len(attributions) + 1))
+    xs, ys = [], []
+    for subset in subsets:
+        mask = np.ones(len(attributions) + 1)
+        for concept in subset:
+            mask[concept] = 0
+        xs.append(sum(attributions[concept] for concept in subset))
+        ys.append(whole - function(mask))
+    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    product = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True))
+    square_x, square_y = sum((x - mean_x) ** 2 for x in xs), sum((y - mean_y) ** 2 for y in ys)
+    return product / math.sqrt(square_x * square_y)

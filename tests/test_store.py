@@ -346,3 +346,18 @@ def test_strays_are_removed_and_what_is_kept_stays(store: Store) -> None:
     found = sorted(path.relative_to(store.folder).as_posix() for path in store.folder.rglob("*") if path.is_file())
     assert found == ["crops/a/00.webp", "other/00.webp"]
     store.remove_strays("nothing-there", [])
+
+
+def test_slices_of_a_stored_array_are_those_of_the_array(tmp_path: Path) -> None:
+    store, cells = Store(tmp_path), np.arange(24, dtype=np.float16).reshape(8, 3)
+    store.write_arrays("a.safetensors", {"cells": cells, "other": np.zeros(2)})
+    opened = store.open_array("a.safetensors", "cells", stage="extract")
+    np.testing.assert_array_equal(opened[2:5], cells[2:5])
+
+
+@pytest.mark.parametrize("content", [None, b"nonsense"])
+def test_an_array_that_cannot_be_opened_names_the_stage_to_run_again(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"a\.safetensors .*extract"):
+        Store(tmp_path).open_array("a.safetensors", "cells", stage="extract")

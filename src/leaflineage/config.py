@@ -159,6 +159,11 @@ class ConceptsSection(Section):
         """The number of concepts fitted a family, or the largest number tried."""
         return max(self.n_concepts_tried) if self.n_concepts == "auto" else self.n_concepts
 
+    @property
+    def fewest_concepts(self) -> int:
+        """The number of concepts fitted a family, or the smallest number tried."""
+        return min(self.n_concepts_tried) if self.n_concepts == "auto" else self.n_concepts
+
     @field_validator("n_concepts", mode="plain")
     @classmethod
     def _is_a_count_or_auto(cls, n: Any) -> Any:

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,9 @@ from leaflineage.store import SITE_RECORD, Store, hash_json
 from leaflineage.website.bake import bake
 from leaflineage.website.check import check_site
 from leaflineage.website.links import MANIFEST
+
+CELLS_WANTED = "its cells were dropped and are wanted again"
+LARGEST_REST = 0.5  # share of the importance beyond which a family's rest is warned of
 
 
 class Reporter(Protocol):
@@ -100,7 +103,8 @@ def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter
                 _draw(store, config, executor, reporter, report)
             specimen_hashes = _scan(store, config, specimen_hashes, reporter, report)
             context = Context(store, config)
-            _run_whole("inspect", context, executor, reporter, report)
+            for name in ("inspect", "probe"):
+                _run_whole(name, context, executor, reporter, report)
             report.n_families = len(context.list_built())
             report.missing = {
                 family.name: family.missing or "" for family in context.families if family.missing is not None
@@ -108,8 +112,9 @@ def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter
             _describe_classifier(context, reporter, report)
             for name in FAMILY_STAGES:
                 _run_family_stage(name, context, executor, reporter, report)
-                if name == "rank" and not config.run.keep_activations:
+                if name == "fidelity" and not config.run.keep_activations:
                     _drop_activations(context)
+            _note_rest(context, report)
             for name in ("explain", "collect"):
                 _run_whole(name, context, executor, reporter, report)
         finally:
@@ -176,14 +181,21 @@ def find_stale(config: Config, run: Path) -> dict[str, int]:
     context = Context(store, config)
     counts = {"inspect": int(_is_reader_stale("inspect", context))}
     behind = counts["inspect"] > 0
+    counts["probe"] = int(behind or _is_reader_stale("probe", context))
     waiting: set[str] = set()
     for name in FAMILY_STAGES:
-        found = {slug for slug in context.list_built() if behind or _is_reader_stale(name, context.of(slug))}
-        counts[name] = len(found | waiting)
-        waiting |= found
-    for name in ("explain", "collect"):
-        behind = behind or bool(waiting) or _is_reader_stale(name, context)
-        counts[name] = int(behind)
+        contexts = {slug: context.of(slug) for slug in context.list_built()}
+        reasons = {slug: "behind" if behind else _find_reason(name, each) for slug, each in contexts.items()}
+        again = {slug for slug, reason in reasons.items() if reason is not None}
+        if counts["probe"] and name == "fidelity":
+            again = set(contexts)
+        if counts["probe"] and name == "extract":  # whose cells fidelity wants, and no other stage is made again
+            again |= {slug for slug, each in contexts.items() if not _has_activations(each)}
+        counts[name] = len(again | waiting)
+        if name != "fidelity":  # which only the atlas reads; and cells that are made again are what they were
+            waiting |= {slug for slug in again if reasons[slug] not in (None, CELLS_WANTED)}
+    counts["explain"] = int(behind or bool(waiting) or _is_reader_stale("explain", context))
+    counts["collect"] = int(any(counts.values()) or _is_reader_stale("collect", context))
     return counts
 
 
@@ -284,17 +296,22 @@ def _find_staleness(name: str, context: Context) -> str | None:
         disposable=stage.list_disposable(context.slug),
     )
     if reason is None and name == "extract" and not _has_activations(context):
-        readers = ("factorize",) if context.model.pools_first else ("factorize", "rank")
+        readers = ("factorize", "fidelity") if context.model.pools_first else ("factorize", "rank", "fidelity")
         if any(_is_reader_stale(reader, context) for reader in readers):
-            return "its cells were dropped and are wanted again"
+            return CELLS_WANTED
     return reason
 
 
-def _is_reader_stale(name: str, context: Context) -> bool:
+def _find_reason(name: str, context: Context) -> str | None:
+    """Say why an artifact must be made again where what it reads may be missing too, or None."""
     try:
-        return _find_staleness(name, context) is not None
+        return _find_staleness(name, context)
     except (ArtifactError, FileNotFoundError):
-        return True
+        return "what it reads is not there"
+
+
+def _is_reader_stale(name: str, context: Context) -> bool:
+    return _find_reason(name, context) is not None
 
 
 def _has_activations(context: Context) -> bool:
@@ -332,6 +349,30 @@ def _join(errors: list[LeafLineageError]) -> LeafLineageError:
     if len(errors) == 1:
         return errors[0]
     return type(errors[0])("\n".join(sorted({str(error) for error in errors})))
+
+
+def warn_of_rest(rests: Mapping[str, float]) -> str | None:
+    """Return a sentence where some family's rest holds more than half of the importance, None where none does."""
+    named = [f"{name} {share:.0%}" for name, share in sorted(rests.items()) if share > LARGEST_REST]
+    if not named:
+        return None
+    more = f" and {len(named) - 5} more" if len(named) > 5 else ""
+    return (
+        f"what no shown concept explains takes more than half of the importance of {', '.join(named[:5])}{more}: fit "
+        "more concepts ([concepts] n_concepts), show more of them ([atlas] n_shown), or fit them on cells ([concepts] "
+        'fit_on = "cells")'
+    )
+
+
+def _note_rest(context: Context, report: BuildReport) -> None:
+    """Put a warning into the report where concepts leave more unexplained than they explain."""
+    rests = {}
+    for slug in context.list_built():
+        record = context.store.read_json(f"families/{slug}/importance.json", "importance", stage="rank")
+        rests[context.of(slug).family.name] = float(record["rest"]["share"])
+    warning = warn_of_rest(rests)
+    if warning:
+        report.notes.append(f"warning: {warning}")
 
 
 def _describe_classifier(context: Context, reporter: Reporter, report: BuildReport) -> None:

@@ -6,25 +6,30 @@ checked, specimens are scanned, a few pictures go through each costly step again
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from leaflineage.concepts.importance import FIRST_DESIGNS, N_SCRAMBLINGS
+from leaflineage.concepts.importance import FIRST_DESIGNS
+from leaflineage.concepts.sobol import N_SCRAMBLINGS
 from leaflineage.config import Config, check_places
 from leaflineage.errors import LeafLineageError
 from leaflineage.executors import count_jobs, limit_threads, run_task
 from leaflineage.herbarium import draw_specimen, write_herbarium
-from leaflineage.pipeline import find_stale, list_drawn_families
+from leaflineage.pipeline import find_stale, list_drawn_families, warn_of_rest
+from leaflineage.records import Catalogue
 from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context
-from leaflineage.stages.reading import BATCH_SIZE
+from leaflineage.stages.rank import choose_batch_size
+from leaflineage.stages.selection import N_PROBED
 from leaflineage.store import Store
 
 KB_SPECIMEN, KB_CROP, KB_PICTURE, KB_PAGE = 16, 5, 34, 26  # measured on the drawn and on the shared leaves
 N_TIMED = 16
+N_TRIED_FAMILIES, N_TRIED_LEAVES = 2, 24  # on which the rest is measured where no run has it
 N_STEPS = 2
 
 
@@ -106,6 +111,7 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
         n_specimens = {slug: len(context.of(slug).specimens) for slug in built}
         if config.specimens.draw is not None:
             n_specimens = dict.fromkeys(built, config.specimens.draw.n)
+        _say_rest(config, context, built, run, say)
         seconds = {"draw": drawing_seconds, **_time_stages(sampled, context, n_specimens)}
         estimate = Estimate(seconds, count_jobs(config.run.jobs), _estimate_site(config, len(built), n_specimens))
     settings = config.visualize
@@ -145,6 +151,82 @@ def _sample_specimens(config: Config, store: Store) -> tuple[Path, float]:
     return store.path("specimens"), (time.process_time() - began) / n * draw.n
 
 
+# --- how much the concepts would leave unexplained -------------------------------------------------------------
+
+
+def _say_rest(config: Config, context: Context, built: list[str], run: Path, say: Callable[[str], None]) -> None:
+    """Say how much of the importance the concepts leave in the rest; warn where that is more than half."""
+    known = _read_rests(context, built, run)
+    rests = known or _try_rests(config, context, built)
+    if not rests:
+        return
+    middle = sorted(rests.values())[len(rests) // 2]
+    where = f"in the run folder, {len(rests)} families" if known else f"tried on a few leaves of {', '.join(rests)}"
+    say(f"Explained: concepts leave {middle:.0%} of the importance in the rest ({where})")
+    warning = warn_of_rest(rests)
+    if warning:
+        say(f"  warning: {warning}")
+
+
+def _read_rests(context: Context, built: list[str], run: Path) -> dict[str, float]:
+    """Return the rest's share by family's name, as an existing run has it."""
+    rests, store = {}, Store(run)
+    for slug in built:
+        with contextlib.suppress(LeafLineageError):
+            record = store.read_json(f"families/{slug}/importance.json", "importance", stage="rank")
+            rests[context.of(slug).family.name] = float(record["rest"]["share"])
+    return rests
+
+
+def _try_rests(config: Config, context: Context, built: list[str]) -> dict[str, float]:
+    """Return the rest's share of a few families by name, from a few leaves of each sent through the stages."""
+    tried = [context.of(slug) for slug in built[:N_TRIED_FAMILIES]]
+    n = N_TRIED_LEAVES if context.model.pools_first else N_TRIED_LEAVES // 4
+    with tempfile.TemporaryDirectory(prefix="leaflineage-plan-") as folder:
+        store = Store(Path(folder))
+        for name in ("model.json", "head.safetensors"):
+            if context.store.exists(name):
+                store.write_bytes(name, context.store.path(name).read_bytes())
+        specimens = [each for other in tried for each in other.specimens[:: max(1, len(other.specimens) // n)][:n]]
+        draw = config.specimens.draw
+        if draw is not None:  # the plan drew two a family; concepts want more
+            names = [other.family.name for other in tried]
+            root = store.path("specimens")
+            write_herbarium(root, families=names, n=min(n, draw.n), size=draw.size, seed=draw.seed)
+            specimens = scan_specimens(
+                root=root,
+                catalogue=root / "catalogue.csv",
+                split=config.specimens.split,
+                max_pixels=config.specimens.max_pixels,
+                follow_symlinks=False,
+            )[0].specimens
+        families = sorted({str(each.family) for each in specimens})
+        catalogue = Catalogue(specimens=specimens, families=families)
+        store.write_json("catalogue.json", "catalogue", catalogue.model_dump(mode="json"))
+        trial = config.model_copy(
+            update={
+                "specimens": config.specimens.model_copy(update={"min_specimens": 2}),
+                "concepts": config.concepts.model_copy(
+                    update={"refits": 0, "n_concepts": config.concepts.fewest_concepts}
+                ),
+                "importance": config.importance.model_copy(update={"max_evaluations": 64}),
+                "atlas": config.atlas.model_copy(update={"families": families}),
+            }
+        )
+        rests = {}
+        for other in tried:
+            for stage in ("extract", "factorize", "rank"):
+                done = run_task(stage, other.slug, folder, trial.model_dump_json())
+                if done.error:
+                    raise done.error
+            record = store.read_json(f"families/{other.slug}/importance.json", "importance")
+            rests[other.family.name] = float(record["rest"]["share"])
+        return rests
+
+
+# --- how long it would take ------------------------------------------------------------------------------------
+
+
 def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) -> dict[str, float]:
     """Return seconds of one core a stage, from a timed sample."""
     import numpy as np
@@ -152,6 +234,7 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
 
     from leaflineage.featviz.maco import visualize_concepts
     from leaflineage.featviz.spectrum import Palette
+    from leaflineage.stages.fidelity import N_RANDOM_WEIGHTS
 
     classifier, settings = context.load_classifier(), config.visualize
     size, n = context.model.preprocessing.input_size, sum(n_specimens.values())
@@ -181,9 +264,11 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
     cells = sum(min(count * rows * columns, config.concepts.max_cells) for count in n_specimens.values())
     products = cells * channels * config.concepts.most_concepts * (1 + config.concepts.refits)
     return {
+        "probe": min(n, N_PROBED) * (forward + 0.004),
         "extract": n * (forward + 0.004),
         "factorize": products * 2e-7 / 1.6,
         "rank": 0.0 if context.model.affine_head else _time_head(config, context, list(n_specimens.values())),
+        "fidelity": len(n_specimens) * (0.4 + N_RANDOM_WEIGHTS * (forward + 0.004)),
         "illustrate": n * 0.012,
         "visualize": len(n_specimens) * n_shown * settings.n_visualizations * settings.steps * step,
         "bake": 2 + 0.05 * len(n_specimens) * n_shown,
@@ -194,15 +279,15 @@ def _time_head(config: Config, context: Context, counts: list[int]) -> float:
     """Return seconds that sampling importances takes, from a timed batch of the head."""
     import torch
 
-    classifier, settings = context.load_classifier(), config.importance
+    classifier = context.load_classifier()
     rows, columns, channels = context.model.map_shape
     shape = (1, 1, channels) if context.model.pools_first else (rows, columns, channels)
-    n = BATCH_SIZE * 8
+    n = choose_batch_size(context.model)
     with torch.inference_mode():
         each = _time(lambda: classifier.head(torch.rand(n, *shape, device=classifier.device))) / n
-    first = N_SCRAMBLINGS * FIRST_DESIGNS * (config.concepts.most_concepts + 3)  # evaluations a specimen, of one round
-    # Designs are doubled until the mean is known well enough, most often once.
-    return each * sum(max(first * count, min(3 * first * count, settings.max_evaluations)) for count in counts)
+    # Evaluations a specimen, of the first round, which is most often enough, and of leaving each concept out.
+    first = (N_SCRAMBLINGS * FIRST_DESIGNS + 1) * (config.concepts.most_concepts + 3)
+    return each * first * sum(counts)
 
 
 def _time(work: Callable[[], object]) -> float:

@@ -252,6 +252,7 @@ class Crop(Record):
     kind: Literal["top", "p99", "p90", "p50", "counter"] = "top"
     attribution: str | None = None  # as heatmap: which pixels the concept's coefficient depends on
     attribution_max: float | None = None  # the gradient's magnitude at which heat is 1
+    attribution_min: float | None = None  # and up to which it is 0: what any pixel reaches, paper too
 
 
 class Stability(Record):
@@ -302,6 +303,7 @@ class Recursion(Record):
     n_crops: int
     rest_share: float  # of the parent's coefficient's variance under masking, in what no sub-concept holds
     relative_error: float
+    coefficient_kept: float | None = None  # the parent's, in the crops enlarged, over that in their whole specimens
     subconcepts: list[Subconcept]  # by rank
 
 
@@ -367,6 +369,7 @@ class CurvePoint(Record):
     n_concepts: int
     relative_error: float  # on leaves that the refits had not drawn
     stability: float  # mean matched cosine over refits
+    predicted_error: float | None = None  # as relative_error, each half of the channels rebuilt from the other
     chosen: bool = False
 
 
@@ -399,11 +402,11 @@ class Completeness(Record):
     accuracy: Measure  # of the family's own specimens, as they are
     reconstructed_accuracy: Measure
     n: int
-    others_accuracy: Measure  # of other families' specimens, as they are
-    others_reconstructed_accuracy: Measure
-    others_taken: Measure  # share of them named this family, as they are
-    others_reconstructed_taken: Measure  # and through this family's bank: a bank may pull everything in
-    n_others: int
+    others_accuracy: Measure | None = None  # of other families' specimens, as they are
+    others_reconstructed_accuracy: Measure | None = None
+    others_taken: Measure | None = None  # share of them named this family, as they are
+    others_reconstructed_taken: Measure | None = None  # and through this family's bank: a bank may pull everything in
+    n_others: int  # where it is 0, the four before are None
 
 
 class Floor(Record):

@@ -147,6 +147,19 @@ class Store:
         except (OSError, SafetensorError) as error:
             raise ArtifactError(f"{relative} in {self.folder} is damaged ({error}).{again}") from None
 
+    def open_array(self, relative: str, key: str, *, stage: str) -> Any:
+        """Return one array of a file, of which slices along the first axis are read when they are asked for."""
+        from safetensors import SafetensorError, safe_open
+
+        again = f" Run the stage {stage!r} again: `leaflineage build`."
+        try:
+            file: Any = safe_open(self.path(relative), framework="numpy")
+            return file.get_slice(key)
+        except FileNotFoundError:
+            raise ArtifactError(f"{relative} was wanted in {self.folder}, and is not there.{again}") from None
+        except (OSError, SafetensorError) as error:
+            raise ArtifactError(f"{relative} in {self.folder} is damaged ({error}).{again}") from None
+
     def remove(self, relative: str) -> None:
         """Remove a file of the run where it exists."""
         self.path(relative).unlink(missing_ok=True)

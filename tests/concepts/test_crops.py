@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from reference import top_cells
 
 from leaflineage.concepts.crops import centre_box, find_top_cells, is_blank, place_grid
-from leaflineage.concepts.factorization import encode, factorize
+from leaflineage.concepts.encoding import encode
+from leaflineage.concepts.factorization import factorize
 
 sides = st.integers(1, 600)
 fractions = st.floats(0.01, 1.0)
@@ -110,7 +111,9 @@ def test_the_concept_tied_to_a_drawn_red_square_has_its_top_crop_on_it() -> None
         images.append(image)
         places.append((int(row), int(column)))
     cells = np.stack([_pool(image, cell) for image in images])  # (10, 6, 6, 3): redness, greenness, paper
-    fitted = factorize(cells.reshape(-1, 3), n_concepts=3, seed=0, max_iterations=200)
+    fitted = factorize(
+        cells.reshape(-1, 3), n_concepts=3, seed=0, max_iterations=200, tolerance=1e-3, method="nmf", device="cpu"
+    )
     maps = encode(cells.reshape(-1, 3), fitted.concept_bank).reshape(10, 6, 6, 3)
     red = int(fitted.concept_bank[:, 0].argmax())
     top = find_top_cells(maps, [str(i) for i in range(10)], n_crops=10)[red]

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from leaflineage.model.check import check_accuracy
 from leaflineage.model.load import Classifier, verify_classifier
+from leaflineage.model.split import relative_difference
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 FAMILIES = ["Betulaceae", "Fagaceae"]
@@ -52,3 +53,14 @@ def test_the_real_classifier_splits_exactly_and_knows_two_families(classifier: C
     assert check.problem is None
     assert check.top1 is not None
     assert check.top1 > 0.6
+
+
+def test_the_real_classifier_is_divided_further_inside_its_last_block(classifier: Classifier) -> None:
+    leaves = torch.from_numpy(read_held_out("Fagaceae")[:16]).permute(0, 3, 1, 2).float() / 255
+    cut = classifier.find_earlier_cut(leaves)
+    assert cut.name == "blocks.6.0.bn2"  # its projection, which comes next, is linear: signed
+    assert cut.map_shape == (6, 6, 1152)
+    assert cut.negative_energy == 0.0
+    found = classifier.continue_from(cut, classifier.features_at(cut, leaves))
+    assert relative_difference(found, classifier.features(leaves)) <= 1e-5
+    assert "blocks" in [each.name for each in classifier.list_cuts()]

@@ -113,14 +113,6 @@ def test_features_work_without_a_gradient(small_folder: Path, images: torch.Tens
     assert torch.equal(without, classifier.features(images))
 
 
-def test_a_class_token_transformer_is_refused_because_its_head_ignores_the_cells(
-    tmp_path: Path, images: torch.Tensor
-) -> None:
-    classifier = load_architecture(tmp_path, "vit_tiny_patch16_224", TOKENS)
-    with pytest.raises(ModelError, match=r"ignores them.*class token.*pools its patch tokens"):
-        verify_classifier(classifier, images)
-
-
 def test_a_head_that_is_not_the_rest_of_the_classifier_is_refused(small_folder: Path, images: torch.Tensor) -> None:
     classifier = load(small_folder)
     whole = classifier.network.forward
@@ -157,10 +149,6 @@ def test_a_batch_without_images_is_refused(small_folder: Path, images: torch.Ten
         verify_classifier(load(small_folder), images[:0])
 
 
-def test_a_layer_is_the_last_map_or_refused(small_folder: Path) -> None:
+def test_a_layer_may_be_any_name_of_the_last_map(small_folder: Path) -> None:
     assert load(small_folder).record.layer == "layer4"
     assert load(small_folder, layer="layer4.0").record.layer == "layer4.0"
-    with pytest.raises(ModelError, match=r"layer4.*'layer2'.*earlier layer"):
-        load(small_folder, layer="layer2")
-    with pytest.raises(ModelError, match="Did you mean layer4"):
-        load(small_folder, layer="layer_4")

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from reference import wilson_interval
 
 from leaflineage.records import Specimen
 from leaflineage.stages.gathering import (
     FamilyArrays,
-    compute_wilson,
     count_confusions,
-    describe_specimens,
+    count_specimens,
     find_neighbours,
     find_similar_concepts,
     measure_accuracy,
 )
-
-
-@given(st.integers(1, 400), st.data())
-def test_the_wilson_interval_is_the_plain_one(n: int, data: st.DataObject) -> None:
-    successes = data.draw(st.integers(0, n))
-    low, high = compute_wilson(successes, n)
-    np.testing.assert_allclose((low, high), wilson_interval(successes, n), atol=1e-9)
-    assert 0 <= low <= successes / n <= high <= 1
-
-
-def test_a_wilson_interval_is_the_one_in_the_books() -> None:
-    np.testing.assert_allclose(compute_wilson(8, 10), (0.4902, 0.9433), atol=1e-4)
-    np.testing.assert_allclose(compute_wilson(0, 10), (0, 0.2775), atol=1e-4)
 
 
 def test_accuracy_counts_first_places_and_places_among_five() -> None:
@@ -127,7 +111,7 @@ def test_a_family_is_described_by_its_leaves_species_and_sources() -> None:
         Specimen(id="c", file="c", group="leaf-2", genus="Fagus", source="field"),
         Specimen(id="d", file="d", group="leaf-3"),
     ]
-    assert describe_specimens(specimens) == {
+    assert count_specimens(specimens) == {
         "n_specimens": 4,
         "n_groups": 3,
         "n_species": 2,
@@ -135,4 +119,4 @@ def test_a_family_is_described_by_its_leaves_species_and_sources() -> None:
         "species": ["Fagus", "Quercus robur"],
         "source_shares": {"field": 0.25, "herbarium": 0.5},
     }
-    assert describe_specimens([])["source_shares"] == {}
+    assert count_specimens([])["source_shares"] == {}

@@ -214,6 +214,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
             if name == "factorize":
                 payload["bank_sha256"] = "0" * 64
             store.commit(stage.record_path(slug), stage.kind, payload, fingerprint="x", files={})
+    store.commit("probe.json", "probe", {"specimens": []}, fingerprint="x", files={})
     store.commit("queries/queries.json", "queries", {"queries": []}, fingerprint="x", files={})
     config = Config.model_validate(
         {
@@ -258,6 +259,8 @@ OTHER = {
     "classifier.pad_colour": [1, 2, 3],
     "classifier.trust_names": True,
     "concepts.fit_on": "crops",
+    "concepts.factorization": "semi-nmf",
+    "concepts.n_concepts_tried": [3, 5],
     "concepts.crop_side": 0.31,
     "concepts.crop_stride": 0.31,
     "concepts.drop_blank": False,
@@ -394,8 +397,8 @@ def test_every_setting_a_stage_reads_is_in_its_fingerprint(name: str) -> None:
 
 
 def test_reading_of_settings_is_found_by_any_name() -> None:
-    function = parse(PACKAGE / "stages" / "visualize.py")
-    assert {"visualize.steps", "visualize.spectrum", "run.seed"} <= find_settings(function)
+    function = parse(PACKAGE / "stages" / "visualizing.py")
+    assert {"visualize.steps", "visualize.spectrum", "visualize.size"} <= find_settings(function)
 
 
 # --- inputs --------------------------------------------------------------------------------------------------
@@ -457,10 +460,10 @@ def edit_specimen(context: Context, identifier: str, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "stale"),
     [
-        ("sha256", {"inspect", "extract", "illustrate", "visualize", "collect"}),
-        ("group", {"factorize", "rank", "illustrate", "explain", "collect"}),
-        ("credit", {"illustrate", "collect"}),
-        ("licence", {"illustrate", "collect"}),
+        ("sha256", {"inspect", "probe", "extract", "fidelity", "illustrate", "recurse", "visualize", "collect"}),
+        ("group", {"probe", "factorize", "rank", "fidelity", "illustrate", "recurse", "explain", "collect"}),
+        ("credit", {"illustrate", "recurse", "collect"}),
+        ("licence", {"illustrate", "recurse", "collect"}),
         ("genus", {"collect"}),
     ],
 )

@@ -20,20 +20,29 @@ from leaflineage.records import (
     AtlasRecord,
     AtlasRun,
     AtlasSpecimen,
+    Completeness,
     ConceptName,
     Confusion,
     Crop,
+    CurvePoint,
+    FactorizationFacts,
     FamilyRecord,
+    Fidelity,
+    FidelityCurve,
+    Floor,
     Importance,
     Index,
     Licences,
+    Measure,
     Neighbour,
     Prediction,
+    Recursion,
     Rest,
     SimilarConcept,
     SpecimenHeatmap,
     SpecimenNeighbour,
     Stability,
+    Subconcept,
     Visualization,
     make_slugs,
 )
@@ -49,6 +58,9 @@ GENERA = {
     "Vitaceae": ["Vitis vinifera"],
     "Rosaceae": ["Prunus avium", "Malus domestica"],
 }
+N_IMAGES = 120
+N_ATTRIBUTIONS = 2
+N_INSIDE = 2
 Draw = Callable[[str, int], Image.Image]
 
 
@@ -102,6 +114,168 @@ def write(path: Path, record: Any) -> None:
     path.write_text(record.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
 
 
+def spread_images(dice: random.Random, owners: list[str]) -> list[tuple[float, float]]:
+    """Place each image near its concept's corner of the square."""
+    centres: dict[str, tuple[float, float]] = {}
+    places = []
+    for owner in owners:
+        angle = 2.4 * len(centres)
+        centre = centres.setdefault(owner, (0.5 + 0.3 * math.cos(angle), 0.5 + 0.3 * math.sin(angle)))
+        x, y = (min(0.96, max(0.04, dice.gauss(middle, 0.09))) for middle in centre)
+        places.append((x, y))
+    return places
+
+
+def make_fidelity(dice: random.Random, n_concepts: int) -> Fidelity:
+    def measure(value: float) -> Measure:
+        return Measure(value=value, interval=(value - 0.04, value + 0.05))
+
+    curves = []
+    for order, bend in (("contribution", 2.2), ("importance", 1.6), ("random", 1.0)):
+        steps = [i / n_concepts for i in range(n_concepts + 1)]
+        deletion = [2.6 * (1 - step) ** bend - 0.3 * step for step in steps]
+        insertion = [2.4 * (1 - (1 - step) ** bend) - 0.1 for step in steps]
+        curves.append(
+            FidelityCurve(
+                order=order,
+                deletion=deletion,
+                insertion=insertion,
+                deletion_area=measure(sum(deletion) / len(deletion)),
+                insertion_area=measure(sum(insertion) / len(insertion)),
+            )
+        )
+    return Fidelity(
+        n_specimens=25,
+        split="held-out",
+        explained_share=measure(0.82 + 0.1 * dice.random()),
+        relative_error=measure(0.31 + 0.1 * dice.random()),
+        curves=curves,
+        mu_fidelity={"contribution": measure(0.94), "importance": measure(0.61), "random": measure(-0.01)},
+        floors=[
+            Floor(
+                kind="shuffled-labels",
+                explained_share=measure(0.4 + 0.1 * dice.random()),
+                relative_error=measure(0.5),
+                accuracy=measure(0.21),
+            ),
+            Floor(kind="random-weights", explained_share=measure(0.9), relative_error=measure(0.12)),
+        ],
+    )
+
+
+def make_completeness(dice: random.Random) -> Completeness:
+    def measure(value: float) -> Measure:
+        return Measure(value=value, interval=(max(0.0, value - 0.06), min(1.0, value + 0.06)))
+
+    return Completeness(
+        accuracy=measure(0.79),
+        reconstructed_accuracy=measure(0.93),
+        n=25,
+        others_accuracy=measure(0.86),
+        others_reconstructed_accuracy=measure(0.2 + 0.2 * dice.random()),
+        others_taken=measure(0.02),
+        others_reconstructed_taken=measure(0.4 + 0.4 * dice.random()),
+        n_others=240,
+    )
+
+
+def make_factorization(n_concepts: int) -> FactorizationFacts:
+    tried = sorted({2, 4, 6, 10, 15, n_concepts})
+    return FactorizationFacts(
+        method="nmf",
+        n_concepts=n_concepts,
+        n_fitted=4320,
+        n_iterations=120,
+        negative_energy=0.004,
+        relative_error_unseen=Measure(value=0.36, interval=(0.33, 0.38)),
+        explained_unseen=Measure(value=0.84, interval=(0.79, 0.88)),
+        curve=[
+            CurvePoint(
+                n_concepts=n,
+                relative_error=0.7 / n**0.4,
+                stability=0.98 - 0.02 * n,
+                chosen=n == n_concepts,
+            )
+            for n in tried
+        ],
+    )
+
+
+def divide(folder: Path, concept: AtlasConcept, side: int) -> Recursion:
+    """Divide a concept into two, with pictures of their own."""
+    slug, name = concept.id.split("/")
+    inside = []
+    for place in range(N_INSIDE):
+        part = f"{name}-{place + 1:02d}"
+        seen = f"families/{slug}/visualizations/{part}.webp"
+        with Image.open(folder / concept.crops[place % len(concept.crops)].image) as source:
+            save(draw_visualization(source, side), folder / seen, quality=80)
+        crops = []
+        for n, crop in enumerate(concept.crops[:3]):
+            image, heatmap = (f"families/{slug}/{kind}/{part}/{n:02d}.webp" for kind in ("crops", "heatmaps"))
+            with Image.open(folder / crop.image) as source:
+                save(source.transpose(Image.Transpose.FLIP_LEFT_RIGHT), folder / image, quality=80)
+            save(draw_heat(6, 6, 0.4, 0.3 + 0.3 * place), folder / heatmap, lossless=True)
+            crops.append(crop.model_copy(update={"image": image, "heatmap": heatmap, "attribution": None}))
+        inside.append(
+            Subconcept(
+                id=f"{slug}/{part}",
+                uid=f"{slug}-{part}",
+                parent=concept.id,
+                concept_index=place,
+                rank=place + 1,
+                importance=Importance(
+                    total_sobol_index=0.5 - 0.2 * place,
+                    interval=(0.4 - 0.2 * place, 0.6 - 0.2 * place),
+                    exact=False,
+                    share=0.52 - 0.2 * place,
+                    share_interval=(0.44 - 0.2 * place, 0.6 - 0.2 * place),
+                    contribution=0.4 - 0.5 * place,
+                    contribution_interval=(0.3 - 0.5 * place, 0.5 - 0.5 * place),
+                ),
+                visualizations=[Visualization(image=seen, width=side, height=side, seed=4, steps=70)],
+                crops=crops,
+            )
+        )
+    return Recursion(
+        layer="blocks.5", method="nmf", n_crops=30, rest_share=0.16, relative_error=0.42, subconcepts=inside
+    )
+
+
+def strip_family(family: AtlasFamily) -> AtlasFamily:
+    """Return the family as a run before the new figures wrote it: all of them None or empty."""
+    concepts = []
+    for concept in family.concepts:
+        importance = concept.importance.model_copy(update={"share_interval": None, "contribution_interval": None})
+        crops = [crop.model_copy(update={"attribution": None, "attribution_max": None}) for crop in concept.crops]
+        update = {
+            "importance": importance,
+            "crops": crops,
+            "children": [],
+            "recursion": None,
+            "contribution_intervals": {},
+            "prevalence_interval": None,
+            "n_dominated": None,
+            "reliability_interval": None,
+        }
+        concepts.append(concept.model_copy(update=update))
+    assert family.rest is not None
+    bare = {"share_interval": None, "residual_interval": None, "contribution_interval": None, "image_importances": []}
+    update = {
+        "concepts": concepts,
+        "rest": family.rest.model_copy(update=bare),
+        "explained_interval": None,
+        "bias_interval": None,
+        "factorization": None,
+        "completeness": None,
+        "fidelity": None,
+        "image_specimens": [],
+        "image_dominants": [],
+        "layout": None,
+    }
+    return family.model_copy(update=update)
+
+
 def make_run(
     folder: Path,
     *,
@@ -114,8 +288,12 @@ def make_run(
     names: list[str] | None = None,
     side: int = 48,
     orders: bool = False,
+    bare: bool = False,
 ) -> Path:
-    """Write a run of ``n_families`` families (the second is hostile), one missing family and one query."""
+    """Write a run of ``n_families`` families (the second is hostile), one missing family and one query.
+
+    A bare run holds what a run must hold, every figure that may be absent left out.
+    """
     names = names or NAMES[:n_families]
     slugs = make_slugs([*names, "Platanaceae"])
     dice = random.Random(7)
@@ -167,6 +345,10 @@ def make_run(
                 cut = picture.crop((x0 // 2, y0 // 2, (x0 + edge) // 2, (y0 + edge) // 2)).resize((side, side))
                 save(cut, folder / f"families/{slug}/crops/{stem}", quality=80)
                 save(draw_heat(6, 6, x, y), folder / f"families/{slug}/heatmaps/{stem}", lossless=True)
+                attributed = strength < N_ATTRIBUTIONS and not bare
+                attribution = f"families/{slug}/attributions/{stem}" if attributed else None
+                if attribution:
+                    save(draw_heat(24, 24, y, x), folder / attribution, lossless=True)
                 crops.append(
                     Crop(
                         specimen=specimen.id,
@@ -177,6 +359,8 @@ def make_run(
                         height=side,
                         heatmap=f"families/{slug}/heatmaps/{stem}",
                         heatmap_max=2.1,
+                        attribution=attribution,
+                        attribution_max=0.03 if attribution else None,
                     )
                 )
             seen = f"families/{slug}/visualizations/concept-{number + 1:02d}.webp"
@@ -197,19 +381,33 @@ def make_run(
                         interval=(max(0.0, share - 0.05), share + 0.06),
                         exact=True,
                         share=share,
+                        share_interval=(max(0.0, share - 0.04), share + 0.05),
                         contribution=(-1 if against else 1) * share * 2.2,
+                        contribution_interval=(
+                            (-1 if against else 1) * share * 2.2 - 0.1,
+                            (-1 if against else 1) * share * 2.2 + 0.08,
+                        ),
                     ),
                     contributions={slugs[other]: dice.random() - 0.4 for other in names},
+                    contribution_intervals={slugs[other]: (-0.45, 0.65) for other in names},
                     prevalence=share,
+                    prevalence_interval=(max(0.0, share - 0.05), share + 0.07),
+                    n_dominated=round(share * N_IMAGES),
                     reliability=0.9 if rank < n_concepts else None,
+                    reliability_interval=(0.8, 0.95) if rank < n_concepts else None,
                     stability=Stability(cosine=0.81, found_in=4, n_refits=5),
                     flags=["unstable"] if rank == n_concepts else [],
                     visualizations=[Visualization(image=seen, width=side * 2, height=side * 2, seed=3, steps=70)],
                     crops=crops,
-                    image_importances=[min(1.0, abs(dice.gauss(share, 0.12))) for _ in range(40)],
+                    image_importances=[min(1.0, abs(dice.gauss(share, 0.12))) for _ in range(N_IMAGES)],
                 )
             )
+        divided = divide(folder, concepts[0], side)
+        children = [each.id for each in divided.subconcepts]
+        concepts[0] = concepts[0].model_copy(update={"recursion": divided, "children": children})
         rest = 1 - sum(concept.importance.share for concept in concepts)
+        owners = dice.choices([*(each.id for each in concepts), "rest"], [*weights, 0.1], k=N_IMAGES)
+        dominants: list[str | None] = [*owners[:-1], None]
         family = AtlasFamily(
             slug=slug,
             name=name,
@@ -228,15 +426,30 @@ def make_run(
                 top1=0.85, top5=0.97, n_specimens=95, interval=(0.76, 0.91), chance=0.03, split="train"
             ),
             explained_share=1 - rest,
+            explained_interval=(1 - rest - 0.03, 1 - rest + 0.02),
             relative_error=0.3,
             bias=0.1,
-            rest=Rest(share=rest, residual_share=rest, contribution=0.12),
+            rest=Rest(
+                share=rest,
+                share_interval=(rest - 0.02, rest + 0.03),
+                residual_share=rest,
+                residual_interval=(rest - 0.02, rest + 0.03),
+                contribution=0.12,
+                contribution_interval=(-0.05, 0.2),
+                image_importances=[min(1.0, abs(dice.gauss(rest, 0.05))) for _ in range(N_IMAGES)],
+            ),
+            factorization=make_factorization(n_concepts),
+            completeness=make_completeness(dice),
+            fidelity=make_fidelity(dice, n_concepts),
+            image_specimens=[f"{slug}-{number:03d}" for number in range(N_IMAGES)],
+            image_dominants=dominants,
+            layout=spread_images(dice, owners),
             neighbours=[Neighbour(slug=slugs[other], similarity=0.8) for other in names if other != name][:4],
             confused_with=[Confusion(slug=slugs[other], n=3) for other in names if other != name][:1],
             representative=specimens[1].id,
             concepts=concepts,
         )
-        records[slug], specimens_of[slug] = family, specimens
+        records[slug], specimens_of[slug] = strip_family(family) if bare else family, specimens
     first, second = slugs[names[0]], slugs[names[1]]
     similar = SimilarConcept(id=f"{second}/concept-01", similarity=0.71)
     concepts = records[first].concepts
@@ -315,13 +528,21 @@ def make_run(
                 top1=0.874, top5=0.975, n_specimens=610, interval=(0.85, 0.9), chance=0.03, split="held-out"
             ),
             notes=["The stated accuracy was met."],
+            negative_energy=None if bare else 0.004,
         ),
         "run": AtlasRun(
             config_fingerprint="f" * 64,
             seed=0,
             versions={"python": "3.11", "torch": "2.9"},
             fit_on="cells",
-            settings={"concepts": {"n_concepts": n_concepts, "fit_on": "cells"}, "specimens": {"min_specimens": 10}},
+            settings={
+                "concepts": {
+                    "n_concepts": n_concepts,
+                    "fit_on": "cells",
+                    "n_attributions": 0 if bare else N_ATTRIBUTIONS,
+                },
+                "specimens": {"min_specimens": 10},
+            },
         ),
         "unlisted_families": [{"name": "Ginkgoaceae", "reason": "the classifier has no output of this name"}],
     }
@@ -330,8 +551,12 @@ def make_run(
         family.model_copy(
             update={
                 "concepts": [
-                    concept.model_copy(update={"crops": [], "image_importances": []}) for concept in family.concepts
-                ]
+                    concept.model_copy(update={"crops": [], "image_importances": [], "recursion": None})
+                    for concept in family.concepts
+                ],
+                "image_specimens": [],
+                "image_dominants": [],
+                "layout": None,
             }
         )
         for family in families
@@ -355,5 +580,10 @@ def make_run(
             FamilyRecord(family=family, specimens=specimens_of[slug]),
         )
     (folder / "specimens.csv").write_text("id,family\n" + "".join(f"{s.id},{s.family}\n" for s in everyone))
+    if not bare:
+        for slug in records:
+            (folder / "families" / slug / "importances.csv").write_text(f"specimen,group\n{slug}-000,{slug}-0\n")
+            (folder / "families" / slug / "bank.safetensors").write_bytes(b"concept bank of " + slug.encode())
+        (folder / "head.safetensors").write_bytes(b"head")
     assert json.loads((folder / "index.json").read_text())["schema"] == SCHEMAS["index"]
     return folder

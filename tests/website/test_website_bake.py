@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from website.synthetic_run import HOSTILE, make_run
 from leaflineage.errors import ArtifactError, SiteError
 from leaflineage.website import bake as bake_module
 from leaflineage.website import links
-from leaflineage.website.bake import BakeReport, bake, copy_atlas
+from leaflineage.website.bake import BakeReport, bake, copy_atlas, read_family
 from leaflineage.website.check import check_site
+from leaflineage.website.context import hide_withheld, list_all_crops, list_subconcepts
 
 
 def digest_tree(folder: Path) -> dict[str, str]:
@@ -79,6 +81,12 @@ def test_the_data_reach_the_pictures_from_where_they_lie(site: Path) -> None:
         for concept in family["concepts"]:
             paths += [each["image"] for each in concept["visualizations"]]
             paths += [crop[key] for crop in concept["crops"] for key in ("image", "heatmap")]
+            paths += [crop["attribution"] for crop in concept["crops"] if crop["attribution"]]
+            for inside in concept["recursion"]["subconcepts"] if concept["recursion"] else []:
+                paths += [each["image"] for each in inside["visualizations"]]
+                paths += [crop[key] for crop in inside["crops"] for key in ("image", "heatmap")]
+    assert any("/attributions/" in path for path in paths)
+    assert any(re.search(r"/crops/concept-\d\d-\d\d/", path) for path in paths)
     assert paths
     for path in paths:
         assert path.startswith("../media/")
@@ -105,6 +113,114 @@ def test_the_data_are_copied_alike_in_pieces_of_any_size(
 def test_the_specimens_are_there_as_a_table(site: Path) -> None:
     with (site / links.SPECIMENS_DATA).open() as stream:
         assert len(list(csv.DictReader(stream))) == 21
+
+
+def test_the_numbers_are_there_as_files_and_every_page_of_a_family_leads_to_them(site: Path, run_folder: Path) -> None:
+    for address, source in {
+        links.importances_file("betulaceae"): "families/betulaceae/importances.csv",
+        links.bank_file("betulaceae"): "families/betulaceae/bank.safetensors",
+        links.HEAD_DATA: "head.safetensors",
+    }.items():
+        assert (site / address).read_bytes() == (run_folder / source).read_bytes()
+        assert f'href="{address}"' in (site / links.DATA).read_text()
+        for page in ("index", "concept-01"):
+            assert f'href="../../{address}"' in (site / "families" / "betulaceae" / f"{page}.html").read_text()
+
+
+def test_a_file_that_the_run_lacks_is_left_out(tmp_path: Path) -> None:
+    run = make_run(tmp_path, n_concepts=2, n_crops=1)
+    (run / "families" / "fagaceae" / "importances.csv").unlink()
+    (run / "head.safetensors").unlink()
+    site = bake(run).site
+    assert [str(problem) for problem in check_site(site)] == []
+    data = (site / links.DATA).read_text()
+    assert "importances/fagaceae.csv" not in data
+    assert "concepts/fagaceae.safetensors" in data
+    assert "head.safetensors" not in data
+
+
+def test_the_rows_and_the_bias_make_up_the_mean_centred_logit(site: Path, run_folder: Path) -> None:
+    family, _ = read_family(run_folder, "betulaceae")
+    assert family.rest is not None
+    assert family.bias is not None
+    total = sum(concept.importance.contribution for concept in family.concepts) + family.rest.contribution + 0.1
+    text = (site / "families" / "betulaceae" / "index.html").read_text()
+    assert "The bias, +0.10 logits, has no mask" in text
+    assert f"mean centred logit, +{total:.2f}." in text
+
+
+SECTIONS = ("spread", "number", "trust")  # of a family's page
+
+
+def test_a_run_without_the_new_figures_is_baked_without_their_sections(tmp_path: Path, site: Path) -> None:
+    bare = bake(make_run(tmp_path, n_concepts=2, n_crops=1, bare=True)).site
+    assert [str(problem) for problem in check_site(bare)] == []
+    for baked, expected in ((site, True), (bare, False)):
+        family = (baked / "families" / "betulaceae" / "index.html").read_text()
+        assert [f'id="{name}"' in family for name in SECTIONS] == [expected] * 3
+        concepts = "".join(path.read_text() for path in (baked / "families" / "betulaceae").glob("concept-*.html"))
+        assert [f'id="{name}"' in concepts for name in ("maps", "inside")] == [expected] * 2
+        assert ('id="trust"' in (baked / links.METHOD).read_text()) == expected
+        assert ("safetensors" in (baked / links.DATA).read_text()) == expected
+    assert "None" not in (bare / "families" / "betulaceae" / "index.html").read_text()
+
+
+def find_divided(site: Path, slug: str) -> tuple[str, str]:
+    """The page of the concept that was divided, and its name."""
+    pages = {path.stem: path.read_text() for path in (site / "families" / slug).glob("concept-*.html")}
+    return next((text, name) for name, text in pages.items() if 'id="inside"' in text)
+
+
+def test_each_map_says_under_itself_which_one_it_is(site: Path) -> None:
+    text = (site / "families" / "betulaceae" / "concept-01.html").read_text()
+    assert text.count("<figcaption>Coefficient map: 6×6 cells, enlarged</figcaption>") == 2
+    assert (
+        text.count(
+            "<figcaption>Attribution map: pixels on which the coefficient depends, by implicit differentiation"
+            "</figcaption>"
+        )
+        == 2
+    )
+    for pair in re.findall(r'<div class="pair".*?\n</div>', text, re.DOTALL):
+        first, second = re.findall(r'class="heat pencil" src="([^"]+)"', pair)
+        assert second == first.replace("/heatmaps/", "/attributions/")
+
+
+def test_concepts_inside_a_concept_have_anchors_pictures_and_shares_with_intervals(site: Path) -> None:
+    text, name = find_divided(site, "fagaceae")
+    for place, share in ((1, "52\u202f% (44–60\u202f%)"), (2, "32\u202f% (24–40\u202f%)")):
+        anchor = f"{name}-{place:02d}"
+        part = text.partition(f'<li id="{anchor}">')[2].partition("</li>")[0]
+        assert share in part
+        assert f"visualizations/{anchor}.webp" in part
+        assert part.count(f"/crops/{anchor}/") == 3
+    assert "The rest, 16\u202f%, is in what none of them holds" in text
+
+
+def test_crops_of_withheld_specimens_are_not_shown_inside_a_concept_either(run_folder: Path) -> None:
+    family, specimens = read_family(run_folder, "betulaceae")
+    concept = next(each for each in family.concepts if each.recursion)
+    hidden = list_subconcepts(concept)[0].crops[0].specimen
+    withheld = {**specimens, hidden: specimens[hidden].model_copy(update={"withheld": True})}
+    left = next(each for each in hide_withheld(family, withheld).concepts if each.recursion)
+    assert len(list_all_crops(left)) < len(list_all_crops(concept))
+    assert hidden not in {crop.specimen for crop in list_all_crops(left)}
+
+
+def test_a_family_with_fewer_places_than_images_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, n_concepts=2, n_crops=1)
+    path = run / "families" / "betulaceae" / "family.json"
+    record = json.loads(path.read_text())
+    record["family"]["layout"].pop()
+    path.write_text(json.dumps(record))
+    with pytest.raises(ArtifactError, match="119 places and 120 dominant concepts"):
+        bake(run)
+
+
+def test_no_two_figures_of_a_page_say_the_same(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        texts = re.findall(r'role="img"[^>]*? aria-label="([^"]+)"', page.read_text())
+        assert len(set(texts)) == len(texts), page
 
 
 def test_files_of_a_former_bake_go_and_all_others_stay(tmp_path: Path) -> None:
@@ -180,7 +296,7 @@ def test_a_family_page_is_small(tmp_path: Path) -> None:
     run = make_run(tmp_path, n_concepts=10, n_crops=10)
     page = bake(run).site / "families" / "betulaceae" / "index.html"
     data = page.read_bytes()
-    assert len(data) < 100_000
+    assert len(data) < 125_000
     assert len(gzip.compress(data)) < 15_000
 
 

@@ -73,6 +73,13 @@ ONE_OF_EACH = [
 ]
 
 
+def find_divided(site: Path) -> str:
+    """The page of the concept of Betulaceae that holds others."""
+    folder = site / "families" / "betulaceae"
+    page = next(path for path in sorted(folder.glob("concept-*.html")) if 'id="inside"' in path.read_text())
+    return page.relative_to(site).as_posix()
+
+
 def all_pages(site: Path) -> list[str]:
     return sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
 
@@ -250,9 +257,65 @@ def test_without_scripts_everything_but_search_is_reachable(site: Path, browser:
 def test_no_page_is_wider_than_the_window(site: Path, browser: Any, width: int, scheme: str) -> None:
     with watched(browser, color_scheme=scheme) as window:
         window.page.set_viewport_size({"width": width, "height": 900})
-        for page in ONE_OF_EACH:
+        for page in [*ONE_OF_EACH, find_divided(site)]:
             window.page.goto((site / page).as_uri())
             assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1440])
+def test_every_image_of_a_family_is_marked_inside_a_square(site: Path, browser: Any, width: int) -> None:
+    with watched(browser) as window:
+        window.page.set_viewport_size({"width": width, "height": 900})
+        window.page.goto((site / "families/betulaceae/index.html").as_uri())
+        frame = window.page.locator("svg.spread").bounding_box()
+        assert frame["width"] == pytest.approx(frame["height"], abs=1)
+        marks = window.page.evaluate(
+            "[...document.querySelectorAll('svg.spread > use')].map((mark) => mark.getBoundingClientRect().toJSON())"
+        )
+        assert len(marks) == 120
+        assert len({(round(mark["x"]), round(mark["y"])) for mark in marks}) > 60
+        for mark in marks:
+            assert mark["width"] > 0
+            assert frame["x"] - 1 <= mark["left"] < mark["right"] <= frame["x"] + frame["width"] + 1
+            assert frame["y"] - 1 <= mark["top"] < mark["bottom"] <= frame["y"] + frame["height"] + 1
+        assert window.complaints == []
+
+
+@pytest.mark.browser
+def test_a_curve_begins_and_ends_where_its_figures_say(site: Path, browser: Any) -> None:
+    with watched(browser) as window:
+        window.page.goto((site / "families/betulaceae/index.html").as_uri())
+        chart = window.page.locator(".charts svg.chart").first
+        frame, zero = chart.bounding_box(), chart.locator("line.zero").bounding_box()
+        places = [dot.bounding_box() for dot in chart.locator(".dots.contribution circle").all()]
+        across = [place["x"] + place["width"] / 2 for place in places]
+        down = [place["y"] + place["height"] / 2 for place in places]
+        assert across == pytest.approx([frame["x"] + frame["width"] * i / 3 for i in range(4)], abs=1)
+        assert down == sorted(down)
+        assert frame["y"] < down[0] < zero["y"] < down[-1] < frame["y"] + frame["height"]
+
+
+@pytest.mark.browser
+def test_both_maps_of_a_leaf_lie_over_it(site: Path, browser: Any) -> None:
+    with watched(browser) as window:
+        window.page.goto((site / "families/betulaceae/concept-01.html").as_uri())
+        stacks = window.page.locator(".pair .stack")
+        assert stacks.count() == 4
+        for stack in stacks.all():
+            stack.scroll_into_view_if_needed()
+            leaf = stack.locator("img").first.bounding_box()
+            assert stack.locator("img.pencil").bounding_box() == pytest.approx(leaf, abs=1)
+
+
+@pytest.mark.browser
+def test_an_address_leads_to_a_concept_inside_a_concept(site: Path, browser: Any) -> None:
+    page = find_divided(site)
+    with watched(browser) as window:
+        window.page.goto(f"{(site / page).as_uri()}#{Path(page).stem}-02")
+        inside = window.page.locator(f"#{Path(page).stem}-02")
+        assert inside.evaluate("element => element.matches(':target')")
+        assert 0 <= inside.bounding_box()["y"] < 900
 
 
 @pytest.mark.browser

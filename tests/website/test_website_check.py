@@ -102,6 +102,17 @@ def test_shares_that_do_not_sum_to_one_are_found(site_copy: Path) -> None:
     assert "Betulaceae" in problems[0].message
 
 
+def test_shares_inside_a_concept_that_do_not_sum_to_one_are_found(site_copy: Path) -> None:
+    path = site_copy / links.ATLAS_DATA
+    atlas = json.loads(path.read_text())
+    concepts = [concept for family in atlas["families"] for concept in family["concepts"] if concept["recursion"]]
+    concepts[0]["recursion"]["rest_share"] += 1e-4
+    path.write_text(json.dumps(atlas))
+    problems = check_site(site_copy)
+    assert [(problem.page, problem.rule) for problem in problems] == [(links.ATLAS_DATA, "importance-sum")]
+    assert concepts[0]["id"] in problems[0].message
+
+
 def test_a_family_absent_without_a_reason_is_found(site_copy: Path) -> None:
     path = site_copy / links.ATLAS_DATA
     atlas = json.loads(path.read_text())

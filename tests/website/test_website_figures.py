@@ -95,8 +95,31 @@ def test_the_opening_sentence_follows_the_signs(
 def test_the_account_adds_up(made: tuple[Site, AtlasFamily]) -> None:
     site, family = made
     assert sentences.account_for(site.words, family) == (
+        "These three concepts account for 88\u202f% (85–90\u202f%) of this family’s score; "
+        "12\u202f% is in what they leave out."
+    )
+
+
+def test_the_account_has_no_interval_where_none_is_known(made: tuple[Site, AtlasFamily]) -> None:
+    site, family = made
+    assert family.rest is not None
+    bare = family.model_copy(update={"rest": family.rest.model_copy(update={"share_interval": None})})
+    assert sentences.account_for(site.words, bare) == (
         "These three concepts account for 88\u202f% of this family’s score; 12\u202f% is in what they leave out."
     )
+
+
+def test_each_row_carries_the_interval_of_its_logits_on_their_axis(made: tuple[Site, AtlasFamily]) -> None:
+    site, family = made
+    rows, zero = make_rows(site, links.family_page(family.slug), family)
+    for row in rows:
+        assert row.reach is not None
+        assert row.logits_interval is not None
+        end = row.bar.start if row.logits < 0 else row.bar.start + row.bar.length
+        assert row.reach.value == pytest.approx(end)
+        assert 0 <= row.reach.low < row.reach.value < row.reach.high <= 1
+        assert (row.reach.low < zero) == (row.logits_interval[0] < 0)
+        assert row.share_interval is not None
 
 
 def test_the_accuracy_is_told_with_interval_training_and_chance(made: tuple[Site, AtlasFamily]) -> None:

@@ -24,8 +24,12 @@ from leaflineage.website.words import (
     write_bytes,
     write_decimal,
     write_integer,
+    write_interval,
     write_length,
+    write_measured,
+    write_measured_percent,
     write_percent,
+    write_percent_interval,
     write_signed,
 )
 
@@ -198,8 +202,37 @@ def test_numbers_have_a_true_minus_and_two_decimals() -> None:
     assert write_integer(3118) == "3,118"
     assert write_length(0.12345) == "12.345%"
     assert write_length(-1) == "0%"
+    assert write_length(0.5046, 1) == "50.5%"
+    assert write_length(0.5, 0) == "50%"
     assert write_bytes(1_234_567) == "1.2\u00a0MB"
     assert write_bytes(10) == "1\u00a0kB"
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [((0.1, 0.264), "0.10–0.26"), ((-0.1, 0.26), "\u22120.10 to 0.26"), ((-0.3, -0.1), "\u22120.30 to \u22120.10")],
+)
+def test_an_interval_with_a_sign_is_not_joined_by_a_dash(words: Words, span: tuple[float, float], text: str) -> None:
+    assert write_interval(span, words) == text
+
+
+def test_an_interval_of_signed_numbers_shows_both_signs(words: Words) -> None:
+    assert write_interval((0.1, 0.2), words, write_signed) == "+0.10 to +0.20"
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [((0.92, 0.95), "92–95\u202f%"), ((0.991, 0.994), "99.1–99.4\u202f%"), ((0, 1), "0–100\u202f%")],
+)
+def test_an_interval_of_shares_never_hides_its_width(words: Words, span: tuple[float, float], text: str) -> None:
+    assert write_percent_interval(span, words) == text
+
+
+def test_a_number_without_an_interval_stands_alone(words: Words) -> None:
+    assert write_measured(0.5, None, words) == "0.50"
+    assert write_measured(0.5, (0.4, 0.6), words) == "0.50 (0.40–0.60)"
+    assert write_measured_percent(0.5, None, words) == "50\u202f%"
+    assert write_measured_percent(0.5, (0.4, 0.6), words) == "50\u202f% (40–60\u202f%)"
 
 
 def test_lists_are_joined_in_words(words: Words) -> None:

@@ -10,9 +10,8 @@ the total Sobol index then has a closed form,
 
     T_i = φ_i² / (Σ_j φ_j² + φ_r²),
 
-and needs no evaluation of the head. Elsewhere it is estimated over scrambled Sobol points A, B:
-
-    T_i = E[(f(A) − f(A with column i from B))²] / (2 Var f).
+and needs no evaluation of the head. Elsewhere it is estimated from the head's answers to masks (`sobol`), a
+contribution is f(all) − f(all but i), and the residual's is what is left of f(all) − f(none).
 
 References: Jansen, "Analysis of variance designs for model output" (1999); its use for concepts: Fel et al., CRAFT
 (arXiv:2211.10154); closed forms of concept importance: Fel et al. (arXiv:2306.07304).
@@ -20,17 +19,18 @@ References: Jansen, "Analysis of variance designs for model output" (1999); its 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leaflineage.concepts.sobol import N_SCRAMBLINGS, DesignSums, draw_scrambled, mix_designs
+
 Floats = NDArray[np.floating]
-N_DRAWS = 1000  # of the bootstrap over groups
-N_SCRAMBLINGS = 4
-FIRST_DESIGNS = 32
+Evaluate = Callable[[int, Floats], Floats]
+FIRST_DESIGNS = 8  # of each scrambling; doubled where they are too few
+CHUNK = 16  # designs of a scrambling at once: what is held at a time does not grow with their number
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,11 @@ class SpecimenImportances:
     Attributes
     ----------
     indices
-        (n_scramblings, n_specimens, n_players) float64 in [0, 1]: total Sobol indices, the residual last; one
-        scrambling where they are exact.
+        (n_scramblings, n_specimens, n_players) float64, the residual last: their mean over scramblings is the total
+        Sobol index, in [0, 1]; their spread is the error of sampling masks. One scrambling where they are exact.
     contributions
-        (n_specimens, n_players, n_outputs) float64: logits, centred, the residual last.
+        (n_specimens, n_players, n_outputs): logits, centred, the residual last; float64 where they are exact, float32
+        where a head was asked.
     biases
         (n_outputs,) or (n_specimens, n_outputs) float64: the centred logits with every player masked.
     exact
@@ -57,6 +58,12 @@ class SpecimenImportances:
     biases: Floats
     exact: bool
     n_evaluations: int
+
+    @property
+    def mean_indices(self) -> Floats:
+        """Total Sobol indices, (n_specimens, n_players) in [0, 1]: the mean over scramblings, without its rounding."""
+        mean: Floats = np.clip(self.indices.mean(axis=0), 0, 1)
+        return mean
 
 
 def compute_exact_importances(
@@ -87,121 +94,80 @@ def compute_exact_importances(
 
 
 def compute_sampled_importances(
-    players: Callable[[int], Floats],
-    evaluate: Callable[[Floats, Floats], Floats],
+    evaluate: Evaluate,
     *,
     n_specimens: int,
+    n_players: int,
     output: int,
+    batch_size: int,
     half_width: float,
     max_evaluations: int,
     seed: int,
 ) -> SpecimenImportances:
     """Estimate importances on any head, with designs doubled until the family's mean is known well enough.
 
+    Specimens are taken one at a time and keep running sums only, so what is held does not grow with the designs.
+    Every specimen and scrambling has points of its own, so that errors average out over a family.
+
     Parameters
     ----------
-    players
-        Specimen index → (n_players, …): what each mask scales, the residual last.
     evaluate
-        (masks (n_masks, n_players), players) → (n_masks, n_outputs) logits of the head at the masked sum.
+        (specimen index, masks (batch_size, n_players) in [0, 1], the residual last) → (batch_size, n_outputs) logits of
+        the head where each mask scales its player. Always called with full batches: the last is filled up with zeros.
     half_width
-        Wanted half-width of the 95 % interval (over scramblings) of the family's mean index.
+        Wanted half-width of the 95 % interval of the family's mean index, as far as masks are concerned.
     max_evaluations
         Evaluations of the head at most, for the whole family; one round of designs is made whatever it takes.
     """
-    n_players = len(players(0))
-    contributions, biases = _ablate(players, evaluate, n_specimens, n_players)
-    n_used = n_specimens * (n_players + 2)
+
+    def sample(index: int, start: int, stop: int) -> tuple[Floats, Floats, Floats]:
+        first, second = draw_scrambled(n_players, start=start, stop=stop, seed=[seed, index])
+        masks = mix_designs(first, second).reshape(-1, n_players)
+        answers = [
+            logits[:, output] - logits.mean(axis=1) for logits in _ask_in_batches(evaluate, index, masks, batch_size)
+        ]
+        return np.concatenate(answers).reshape(N_SCRAMBLINGS, stop - start, n_players + 2), first, second
+
+    contributions, biases = _ablate(evaluate, n_specimens, n_players, batch_size)
+    n_used = n_specimens * (n_players + 1)
+    sums = [DesignSums(*sample(index, 0, FIRST_DESIGNS)) for index in range(n_specimens)]
     n_designs = FIRST_DESIGNS
+    n_used += N_SCRAMBLINGS * n_specimens * n_designs * (n_players + 2)
     while True:
-        cost = N_SCRAMBLINGS * n_specimens * n_designs * (n_players + 2)
-        indices = np.stack(
-            [
-                [
-                    _estimate_jansen(players(index), evaluate, output, n_designs, seed + 7919 * scrambling)
-                    for index in range(n_specimens)
-                ]
-                for scrambling in range(N_SCRAMBLINGS)
-            ]
-        )  # (n_scramblings, n_specimens, n_players)
-        n_used += cost
-        means = indices.mean(axis=1)
-        width = 1.96 * float(means.std(axis=0, ddof=1).max()) / np.sqrt(N_SCRAMBLINGS)
-        if width <= half_width or n_used + 2 * cost > max_evaluations:
+        indices = np.stack([each.solve() for each in sums], axis=1)  # (n_scramblings, n_specimens, n_players)
+        cost = N_SCRAMBLINGS * n_specimens * n_designs * (n_players + 2)  # of as many designs again
+        if measure_half_width(indices) <= half_width or n_used + cost > max_evaluations:
             return SpecimenImportances(indices, contributions, biases, exact=False, n_evaluations=n_used)
+        for index, each in enumerate(sums):
+            for start in range(n_designs, 2 * n_designs, CHUNK):
+                each.add(*sample(index, start, min(start + CHUNK, 2 * n_designs)))
         n_designs *= 2
+        n_used += cost
 
 
-def estimate_total_indices(
-    function: Callable[[Floats], Floats], n_players: int, *, n_designs: int, seed: int
-) -> Floats:
-    """Return Jansen's estimate of the total Sobol indices of a scalar function of masks, clipped to [0, 1].
+def measure_half_width(indices: Floats) -> float:
+    """Return the half-width of the 95 % interval of the least known mean index, from scramblings alone.
 
     Parameters
     ----------
-    function
-        (n_masks, n_players) in [0, 1] → (n_masks,).
-    n_designs
-        Rows of A and of B; a power of two keeps the points balanced.
-
-    Returns
-    -------
     indices
-        (n_players,); zeros where the function never moves.
-    """
-    first, second = draw_designs(n_players, n_designs, seed)
-    mixed = np.repeat(first[None], n_players, axis=0)
-    mixed[np.arange(n_players), :, np.arange(n_players)] = second.T
-    # All masks in one call: a head is evaluated in full batches.
-    answers = function(np.concatenate([first, second, mixed.reshape(-1, n_players)])).reshape(n_players + 2, n_designs)
-    base, other = answers[0], answers[1]
-    variance = float(np.concatenate([base, other]).var())
-    # A function that moves by rounding alone does not move.
-    if variance <= (1e-7 * max(1.0, float(np.abs(base).max()))) ** 2:
-        return np.zeros(n_players)
-    indices: Floats = np.clip(((base - answers[2:]) ** 2).mean(axis=1) / (2 * variance), 0, 1)
-    return indices
-
-
-def draw_designs(n_players: int, n_designs: int, seed: int) -> tuple[Floats, Floats]:
-    """Return two (n_designs, n_players) designs from one scrambled Sobol sequence of twice the dimension."""
-    from scipy.stats import qmc
-
-    sampler = qmc.Sobol(2 * n_players, scramble=True, rng=np.random.default_rng(seed))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # counts that are no power of two are the caller's choice
-        points = sampler.random(n_designs)
-    return points[:, :n_players], points[:, n_players:]
-
-
-def bootstrap_mean(values: Floats, groups: Sequence[str], *, seed: int) -> tuple[Floats, Floats]:
-    """Return the 95 % interval of the mean over specimens, resampling groups (and scramblings) with replacement.
-
-    Parameters
-    ----------
-    values
-        (n_scramblings, n_specimens, n_players).
-    groups
-        One a specimen; pictures of one leaf share it and are drawn together.
+        (n_scramblings, n_specimens, n_players): pseudo-values; a specimen whose logit never moves is left out.
 
     Returns
     -------
-    low, high
-        (n_players,) each.
+    half_width
+        0 where no specimen's logit moves.
     """
-    generator = np.random.default_rng(seed)
-    names = sorted(set(groups))
-    where = {name: index for index, name in enumerate(names)}
-    member = np.zeros((len(names), values.shape[1]))
-    member[[where[group] for group in groups], np.arange(values.shape[1])] = 1
-    sums = member @ values  # (n_scramblings, n_groups, n_players)
-    draws = generator.integers(len(names), size=(N_DRAWS, len(names)))
-    counts = np.stack([np.bincount(draw, minlength=len(names)) for draw in draws])  # (n_draws, n_groups)
-    which = generator.integers(len(values), size=N_DRAWS)
-    totals = np.stack([counts[draw] @ sums[which[draw]] for draw in range(N_DRAWS)])
-    means = totals / (counts @ member.sum(axis=1))[:, None]
-    low, high = np.percentile(means, [2.5, 97.5], axis=0)
-    return low, high
+    from scipy.special import stdtrit
+
+    n_scramblings = len(indices)
+    moving = indices[:, np.abs(indices).sum(axis=(0, 2)) > 0]  # (n_scramblings, n_moving, n_players)
+    n_moving = moving.shape[1]
+    if not n_moving:
+        return 0.0
+    # Points of different specimens are independent, so their variances add up.
+    error = np.sqrt(moving.var(axis=0, ddof=1).sum(axis=0) / n_scramblings) / n_moving
+    return float(stdtrit((n_scramblings - 1) * n_moving, 0.975) * error.max())
 
 
 def _affine_contributions(coefficients: Floats, pooled: Floats, bank: Floats, weight: Floats) -> Floats:
@@ -213,35 +179,29 @@ def _affine_contributions(coefficients: Floats, pooled: Floats, bank: Floats, we
     return np.concatenate([concepts, residual[:, None]], axis=1)
 
 
-def _ablate(
-    players: Callable[[int], Floats],
-    evaluate: Callable[[Floats, Floats], Floats],
-    n_specimens: int,
-    n_players: int,
-) -> tuple[Floats, Floats]:
+def _ask_in_batches(evaluate: Evaluate, index: int, masks: Floats, batch_size: int) -> Iterator[Floats]:
+    """Yield the logits of all masks, (n_masks of a batch, n_outputs) float64 each, asked for in full batches."""
+    for start in range(0, len(masks), batch_size):
+        batch = masks[start : start + batch_size]
+        filled = np.zeros((batch_size, masks.shape[1]))
+        filled[: len(batch)] = batch
+        yield evaluate(index, filled)[: len(batch)].astype(np.float64)
+
+
+def _ablate(evaluate: Evaluate, n_specimens: int, n_players: int, batch_size: int) -> tuple[Floats, Floats]:
     """Return contributions f(all) − f(all but i), the rest's as what is left of f(all) − f(none), and f(none)."""
-    masks = np.ones((n_players + 2, n_players))
-    masks[np.arange(n_players), np.arange(n_players)] = 0
+    masks = np.ones((n_players + 1, n_players))
+    masks[np.arange(n_players - 1), np.arange(n_players - 1)] = 0
     masks[-1] = 0
-    contributions, biases = [], []
+    contributions = biases = np.empty(0)
     for index in range(n_specimens):
-        logits = evaluate(masks, players(index))  # (n_players + 2, n_outputs)
+        logits = np.concatenate(list(_ask_in_batches(evaluate, index, masks, batch_size)))
         centred = logits - logits.mean(axis=1, keepdims=True)
         everything, nothing = centred[-2], centred[-1]
-        each = everything[None] - centred[: n_players - 1]
-        contributions.append(np.concatenate([each, (everything - nothing - each.sum(axis=0))[None]]))
-        biases.append(nothing)
-    return np.stack(contributions), np.stack(biases)
-
-
-def _estimate_jansen(
-    players: Floats, evaluate: Callable[[Floats, Floats], Floats], output: int, n_designs: int, seed: int
-) -> Floats:
-    """Return one specimen's estimated indices of the centred logit."""
-
-    def answer(masks: Floats) -> Floats:
-        logits = evaluate(masks, players)
-        centred: Floats = logits[:, output] - logits.mean(axis=1)
-        return centred
-
-    return estimate_total_indices(answer, len(players), n_designs=n_designs, seed=seed)
+        if index == 0:
+            contributions = np.empty((n_specimens, n_players, len(nothing)), dtype=np.float32)
+            biases = np.empty((n_specimens, len(nothing)))
+        contributions[index, :-1] = everything[None] - centred[:-2]
+        contributions[index, -1] = everything - nothing - (everything[None] - centred[:-2]).sum(axis=0)
+        biases[index] = nothing
+    return contributions, biases

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,6 +65,31 @@ def forward_head(network: nn.Module, features: Tensor) -> Tensor:
     return logits
 
 
+def divide_map(raw: Tensor, layout: MapLayout) -> tuple[Tensor, Tensor | None]:
+    """Return cells (n, rows, columns, n_channels) and prefix tokens (n, n_prefix_tokens, n_channels), None without."""
+    if layout.kind == "channels-first":
+        return raw.permute(0, 2, 3, 1), None  # (n, rows, columns, n_channels)
+    if layout.kind == "channels-last":
+        return raw, None
+    n_prefix = layout.n_prefix_tokens
+    cells = raw[:, n_prefix:].reshape(len(raw), layout.rows, layout.columns, -1)
+    return cells, raw[:, :n_prefix] if n_prefix else None
+
+
+def join_map(maps: Tensor, prefix: Tensor | None, layout: MapLayout) -> Tensor:
+    """Return cells (n, rows, columns, n_channels) and prefix tokens, zeros for None, in the network's own layout."""
+    if layout.kind == "channels-first":
+        return maps.permute(0, 3, 1, 2)  # (n, n_channels, rows, columns)
+    if layout.kind == "channels-last":
+        return maps
+    tokens = maps.flatten(1, 2)  # (n, n_cells, n_channels)
+    if not layout.n_prefix_tokens:
+        return tokens
+    if prefix is None:
+        prefix = tokens.new_zeros(len(tokens), layout.n_prefix_tokens, tokens.shape[2])
+    return torch.cat([prefix.to(tokens), tokens], dim=1)
+
+
 def probe_features(network: nn.Module, images: Tensor, *, where: str) -> Probe:
     """Send normalised images (n, 3, height, width) through the features and see what comes out, and from where.
 
@@ -116,6 +142,43 @@ def _find_layout(network: nn.Module, raw: Tensor, where: str) -> MapLayout:
         f"Wanted one feature map with rows and columns, got {came}, from {type(network).__name__} in {where}. "
         "Use an architecture whose forward_features returns a map, as ResNet, EfficientNet or ConvNeXt."
     )
+
+
+def find_cut_layout(shape: Sequence[int], input_size: tuple[int, int], *, like: MapLayout) -> MapLayout | None:
+    """Return the layout of a layer's output before the last map, None where it has no rows and columns.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        (n, n_channels, rows, columns), (n, rows, columns, n_channels) or (n, n_tokens, n_channels).
+    input_size : (height, width)
+        Of the images that gave it.
+    like : MapLayout
+        Of the last feature map.
+    """
+    if len(shape) == 4:
+        # Rows and columns are in the proportion of the image's sides; a cube is read as the last map is.
+        fits = {
+            "channels-first": _is_in_proportion(shape[2], shape[3], input_size),
+            "channels-last": _is_in_proportion(shape[1], shape[2], input_size),
+        }
+        is_last = fits["channels-last"] and not (fits["channels-first"] and like.kind != "channels-last")
+        if is_last:
+            return MapLayout("channels-last", shape[1], shape[2], shape[3])
+        return MapLayout("channels-first", shape[2], shape[3], shape[1]) if fits["channels-first"] else None
+    if len(shape) == 3 and like.kind == "tokens":
+        n_cells, scale = shape[1] - like.n_prefix_tokens, 1
+        while like.rows * like.columns * scale**2 < n_cells:
+            scale *= 2  # tokens merged two by two on the way
+        rows, columns = like.rows * scale, like.columns * scale
+        return MapLayout("tokens", rows, columns, shape[2], like.n_prefix_tokens) if rows * columns == n_cells else None
+    return None
+
+
+def _is_in_proportion(rows: int, columns: int, input_size: tuple[int, int]) -> bool:
+    """Tell whether a map's rows and columns are to one another as the input's, but for rounding."""
+    height, width = input_size
+    return rows <= height and columns <= width and abs(rows * width - columns * height) <= max(height, width)
 
 
 def _find_map_layout(network: nn.Module, raw: Tensor) -> MapLayout:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import timm
 import torch
@@ -19,9 +19,11 @@ from leaflineage.errors import ModelError, suggest
 from leaflineage.model.checkpoint import StateDict, strip_prefixes
 from leaflineage.model.folding import fold_batch_norms
 from leaflineage.model.layout import probe_features
+from leaflineage.model.measuring import UNVERIFIED, verify_classifier
 from leaflineage.model.names import resolve_label_names
+from leaflineage.model.placing import place_split
 from leaflineage.model.source import Source, find_source
-from leaflineage.model.split import UNVERIFIED, Classifier, describe_head, measure_head, verify_classifier
+from leaflineage.model.split import Classifier, make_noise
 from leaflineage.records import ModelRecord, Preprocessing
 
 __all__ = ["Classifier", "load_classifier", "verify_classifier"]
@@ -57,7 +59,8 @@ def load_classifier(
     architecture : str or None
         A timm architecture; needed for a bare file, otherwise it must agree with the source.
     layer : str
-        "auto", or the name of a module whose output is the last feature map.
+        Name of a module whose output is the last feature map, or that everything after it depends on alone; "auto" for
+        the last feature map, or before a transformer's last block where its head reads the class token alone.
     label_names : list of str, path of a text file, or None
         Names of the outputs; see ``leaflineage.model.names``.
     catalogue_families : sequence of str
@@ -83,13 +86,13 @@ def load_classifier(
     """
     found = find_source(source, architecture=architecture)
     size = _as_size(input_size)
-    network = _build_network(found, input_size=size)
+    network, arguments = _build_network(found, input_size=size)
     preprocessing = _describe_preprocessing(
         found, network, size, mean=mean, std=std, interpolation=interpolation, fit=fit, pad_colour=pad_colour
     )
     network = network.to(torch.device(device)).to(memory_format=torch.channels_last)
     network.eval().requires_grad_(False)
-    noise = _make_noise(preprocessing, torch.device(device))
+    noise = make_noise(preprocessing, torch.device(device))
     probe = probe_features(network, noise, where=found.where)
     n_outputs = int(network.num_classes)  # type: ignore[arg-type]
     outputs = resolve_label_names(
@@ -104,7 +107,7 @@ def load_classifier(
     record = ModelRecord(
         name=found.name,
         architecture=found.architecture,
-        layer=_choose_layer(network, layer, names=probe.layer_names, where=found.where),
+        layer=layer,
         map_shape=(probe.layout.rows, probe.layout.columns, probe.layout.n_channels),
         affine_head=False,
         pools_first=False,
@@ -121,17 +124,15 @@ def load_classifier(
         licence=found.pretrained_cfg.get("license"),
         notes=[*found.notes, *found.checkpoint.notes, f"names of outputs: {outputs.origin}", UNVERIFIED],
     )
-    classifier = Classifier(
-        fold_batch_norms(network, noise), layout=probe.layout, record=record, device=torch.device(device)
+    return place_split(
+        fold_batch_norms(network, noise),
+        layer=layer,
+        probe=probe,
+        record=record,
+        device=torch.device(device),
+        arguments=arguments,
+        where=found.where,
     )
-    classifier.record = describe_head(record, measure_head(classifier, *classifier.divide(probe.raw)))
-    return classifier
-
-
-def _make_noise(preprocessing: Preprocessing, device: torch.device) -> Tensor:
-    """Return two normalised images of noise, (2, 3, height, width), the same every time."""
-    noise = torch.randn(2, 3, *preprocessing.input_size, generator=torch.Generator().manual_seed(0))
-    return noise.to(device).contiguous(memory_format=torch.channels_last)
 
 
 # --- the network -----------------------------------------------------------------------------------------------
@@ -143,8 +144,11 @@ def _as_size(input_size: int | tuple[int, int] | None) -> tuple[int, int] | None
     return (input_size, input_size) if isinstance(input_size, int) else (int(input_size[0]), int(input_size[1]))
 
 
-def _build_network(found: Source, *, input_size: tuple[int, int] | None) -> nn.Module:
-    """Make the architecture and fill in the checkpoint's tensors, every one and no other."""
+def _build_network(found: Source, *, input_size: tuple[int, int] | None) -> tuple[nn.Module, dict[str, Any]]:
+    """Make the architecture and fill in the checkpoint's tensors, every one and no other.
+
+    What timm was given to make it comes back too.
+    """
     # Of a config's model_args only what shapes the network: nothing that would make timm read another file.
     arguments = {name: value for name, value in found.model_args.items() if name not in ELSEWHERE}
     if input_size is not None and found.pretrained_cfg.get("fixed_input_size"):
@@ -165,7 +169,7 @@ def _build_network(found: Source, *, input_size: tuple[int, int] | None) -> nn.M
         state_dict = _translate(network, state_dict)
     _require_same_tensors(state_dict, expected, found)
     network.load_state_dict(state_dict, strict=False)
-    return network
+    return network, arguments
 
 
 def _count_outputs(found: Source) -> int | None:
@@ -272,20 +276,3 @@ def _as_triple(values: Sequence[float], key: str, found: Source) -> Triple:
             f"{list(values)}, for {found.where}. Set [classifier] {key}."
         )
     return numbers
-
-
-def _choose_layer(network: nn.Module, layer: str, *, names: list[str], where: str) -> str:
-    """Return the name of the module whose output is split at; "auto" takes the outermost."""
-    if layer == "auto":
-        return names[0] if names else "forward_features"
-    if layer not in names:
-        known = [name for name, _ in network.named_modules()]
-        came = "no layer of this network." + suggest(layer, known)
-        if layer in known:
-            came = "an earlier layer, and this version splits at the last map only."
-        raise ModelError(
-            f"Wanted a layer whose output is the last feature map ({', '.join(names) or 'none has a name'}), got "
-            f"{layer!r}, in {where}: {came} "
-            'Set [classifier] layer = "auto".'
-        )
-    return layer

@@ -1,13 +1,15 @@
 """A classifier in two parts: features g and head h, with h(g(x)) the classifier itself.
 
 g is timm's ``forward_features``, h its ``forward_head``; what comes between is laid out channels last, as
-(n, rows, columns, n_channels), so that a cell is one row of it. Nothing is believed: on a batch of real specimens
-it is measured whether
+(n, rows, columns, n_channels), so that a cell is one row of it. Where the split stands earlier, at a complete cut
+(``leaflineage.model.cuts``), g ends there and h begins with the cut's tail. Nothing is believed: on a batch of real
+specimens it is measured whether
 
 * h(g(x)) equals the classifier                        (``split_error``),
 * h(g(x)) stays the same with the map replaced by its mean over cells          (``pools_first``),
 * h of a pooled map is W a + b, with W and b read from the last linear layer  (``affine_head``),
 * h changes at all when every cell is zero             (``depends_on_cells``; a class token's head does not),
+* h changes when every prefix token is zero            (``prefix_matters``),
 * and how much of the map's energy, Σ min(a, 0)² / Σ a², is negative.
 
 Differences are relative: max |a - b| / max |b|, at most 1e-4.
@@ -16,18 +18,31 @@ Differences are relative: max |a - b| / max |b|, at most 1e-4.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from leaflineage.errors import ModelError
-from leaflineage.model.layout import MapLayout, forward_features, forward_head
-from leaflineage.records import ModelRecord
+from leaflineage.model.cuts import (
+    Cut,
+    divide_energies,
+    find_cuts,
+    holds_weights,
+    measure_energies,
+    run_tail,
+    run_until,
+)
+from leaflineage.model.layout import MapLayout, divide_map, forward_features, forward_head, join_map
+from leaflineage.records import ModelRecord, Preprocessing
 
 TOLERANCE = 1e-4  # relative
-NEGATIVE_ENERGY_BOUND = 0.02  # beyond it the activations count as signed
-UNVERIFIED = "the split was not yet verified on specimens"
+NEGATIVE_ENERGY_BOUND = 0.02  # beyond it activations count as signed
+NO_NEGATIVE_ENERGY = 1e-9  # up to it activations count as non-negative: rounding
+ONE_STAGE = 4  # times as many cells: the map before one halving of its sides
+BATCH_SIZE = 16
 
 
 class Classifier:
@@ -40,18 +55,37 @@ class Classifier:
     ----------
     network : nn.Module
         The timm model, in evaluation mode, channels-last in memory.
+    layout : MapLayout
+        Of the map at the split.
+    cut : Cut or None
+        Where the split stands before timm's last feature map; None where it is that map.
     record : ModelRecord
         Provisional until ``verify_classifier`` has seen real specimens.
     device : torch.device
+    arguments : mapping
+        What timm was given to make the network, beside its name.
     """
 
-    def __init__(self, network: nn.Module, *, layout: MapLayout, record: ModelRecord, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        layout: MapLayout,
+        cut: Cut | None,
+        record: ModelRecord,
+        device: torch.device,
+        arguments: Mapping[str, Any],
+    ) -> None:
         self.network = network
         self.layout = layout
+        self.cut = cut
         self.record = record
         self.device = device
+        self.arguments = arguments
         self._mean = torch.tensor(record.preprocessing.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(record.preprocessing.std, device=device).view(1, 3, 1, 1)
+        self._candidates: list[Cut] | None = None
+        self._exact: dict[str, bool] = {}
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return (images - mean) / std, on the classifier's device, channels-last in memory."""
@@ -59,7 +93,7 @@ class Classifier:
         return ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
 
     def features(self, images: Tensor) -> Tensor:
-        """Return the last feature map, (n, rows, columns, n_channels) float32.
+        """Return the feature map at the split, (n, rows, columns, n_channels) float32.
 
         Parameters
         ----------
@@ -72,18 +106,14 @@ class Classifier:
         return self.features(images)
 
     def features_with_prefix(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the last feature map and the prefix tokens (n, n_prefix_tokens, n_channels), None without any."""
-        return self.divide(forward_features(self.network, self.normalise(images)))
+        """Return the feature map at the split and the prefix tokens (n, n_prefix_tokens, n_channels), None without."""
+        return divide_map(self.run_to_split(self.normalise(images)), self.layout)
 
-    def divide(self, raw: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return cells (n, rows, columns, n_channels) and prefix tokens of a map in the network's own layout."""
-        if self.layout.kind == "channels-first":
-            return raw.permute(0, 2, 3, 1), None  # (n, rows, columns, n_channels)
-        if self.layout.kind == "channels-last":
-            return raw, None
-        n_prefix = self.layout.n_prefix_tokens
-        cells = raw[:, n_prefix:].reshape(len(raw), self.layout.rows, self.layout.columns, -1)
-        return cells, raw[:, :n_prefix] if n_prefix else None
+    def run_to_split(self, normalised: Tensor) -> Tensor:
+        """Return the map at the split in the network's own layout, of images that ``normalise`` gave."""
+        if self.cut is not None:
+            return run_until(self.network, normalised, self.cut.name)
+        return forward_features(self.network, normalised)
 
     def head(self, maps: Tensor, prefix: Tensor | None = None) -> Tensor:
         """Return the logits (n, n_outputs) of feature maps, whatever their number of rows and columns.
@@ -94,17 +124,10 @@ class Classifier:
         prefix : tensor (n, n_prefix_tokens, n_channels), optional
             Zeros where it is left out.
         """
-        maps = maps.to(device=self.device, dtype=torch.float32)
-        if self.layout.kind == "channels-first":
-            return forward_head(self.network, maps.permute(0, 3, 1, 2))  # (n, n_channels, rows, columns)
-        if self.layout.kind == "channels-last":
-            return forward_head(self.network, maps)
-        tokens = maps.flatten(1, 2)  # (n, n_cells, n_channels)
-        if self.layout.n_prefix_tokens:
-            if prefix is None:
-                prefix = tokens.new_zeros(len(tokens), self.layout.n_prefix_tokens, tokens.shape[2])
-            tokens = torch.cat([prefix.to(tokens), tokens], dim=1)
-        return forward_head(self.network, tokens)
+        raw = join_map(maps.to(device=self.device, dtype=torch.float32), prefix, self.layout)
+        if self.cut is not None:
+            raw = run_tail(self.network, self.cut.tail, raw)
+        return forward_head(self.network, raw)
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the classifier's logits (n, n_outputs), the way timm computes them."""
@@ -123,17 +146,128 @@ class Classifier:
         linear = find_last_linear(self.network) if self.record.affine_head else None
         return None if linear is None else linear[1]
 
+    # --- before the split ------------------------------------------------------------------------------------
 
-@dataclass(frozen=True)
-class HeadMeasures:
-    """What ``measure_head`` found; most fields are those of ModelRecord."""
+    def list_cuts(self) -> list[Cut]:
+        """Return the layers before the split that decide the map at the split alone, the closest first.
 
-    pools_first: bool
-    affine_head: bool
-    depends_on_cells: bool
-    negative_energy: float
-    prefix_matters: bool  # the head reads prefix tokens too
-    affine_by_midpoint: bool  # affine in the pooled map, whether or not W could be read
+        Maps and tokens on a grid; a layer whose tail does not give the map again is left out. ``negative_energy`` was
+        measured on noise.
+        """
+        return list(self.walk_cuts())
+
+    def walk_cuts(self) -> Iterator[Cut]:
+        """Yield the cuts of ``list_cuts`` one by one: each is only then compared with the network."""
+        return (cut for cut in self._find_candidates() if self._is_exact(cut))
+
+    def find_cut(self, layer: str) -> Cut | None:
+        """Return the cut at a module's output, None where it is no complete one."""
+        for cut in self._find_candidates():
+            if layer in (cut.name, *cut.aliases):
+                others = tuple(name for name in (cut.name, *cut.aliases) if name != layer)
+                named = replace(cut, name=layer, aliases=others)
+                return named if self._is_exact(named) else None
+        return None
+
+    def features_at(self, cut: Cut, images: Tensor) -> Tensor:
+        """Return the map at a cut, (n, rows, columns, n_channels); what comes after it is not computed.
+
+        Parameters
+        ----------
+        cut : Cut
+            Of ``list_cuts`` or ``find_earlier_cut``.
+        images : tensor (n, 3, height, width), float32 in [0, 1]
+        """
+        return self.features_at_with_prefix(cut, images)[0]
+
+    def features_at_with_prefix(self, cut: Cut, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the map at a cut and the prefix tokens there (n, n_prefix_tokens, n_channels), None without any."""
+        return divide_map(run_until(self.network, self.normalise(images), cut.name), cut.layout)
+
+    def continue_from(self, cut: Cut, maps: Tensor, prefix: Tensor | None = None) -> Tensor:
+        """Return the maps at the split, (n, rows, columns, n_channels), of maps at a cut.
+
+        Parameters
+        ----------
+        cut : Cut
+            Of ``list_cuts`` or ``find_earlier_cut``.
+        maps : tensor (n, rows, columns, n_channels)
+            As ``features_at`` gives them.
+        prefix : tensor (n, n_prefix_tokens, n_channels), optional
+            Zeros where it is left out.
+        """
+        raw = join_map(maps.to(device=self.device, dtype=torch.float32), prefix, cut.layout)
+        return divide_map(run_tail(self.network, cut.tail, raw), self.layout)[0]
+
+    def find_earlier_cut(self, images: Tensor) -> Cut:
+        """Return the cut at which the map at the split is divided further: concepts inside concepts.
+
+        The closest cut that is non-negative on these images, lies at most one halving of the map's sides back, and has
+        a convolution or a linear layer between it and the split; where no such cut is non-negative, the closest one.
+
+        Parameters
+        ----------
+        images : tensor (n, 3, height, width), float32 in [0, 1]
+
+        Returns
+        -------
+        Cut
+            With ``negative_energy`` as measured on these images.
+
+        Raises
+        ------
+        ModelError
+            Where no layer before the split decides it alone.
+        """
+        n_cells = self.layout.rows * self.layout.columns
+        separated = [cut for cut in self._find_candidates() if holds_weights(self.network, cut.tail)]
+        near = [cut for cut in separated if cut.layout.rows * cut.layout.columns <= ONE_STAGE * n_cells]
+        measured = self._measure_cuts(near, images)
+        found = next(
+            (cut for cut in measured if cut.negative_energy <= NO_NEGATIVE_ENERGY and self._is_exact(cut)), None
+        )
+        found = found or next((cut for cut in (*measured, *separated) if self._is_exact(cut)), None)
+        if found is None:
+            raise ModelError(
+                f"Wanted a layer before {self.record.layer} that decides alone what comes there, got none, in "
+                f"{self.record.name} ({self.record.architecture}). Set [concepts] recurse = 1: its concepts cannot be "
+                "divided further."
+            )
+        return self._measure_cuts([found], images)[0]
+
+    def _find_candidates(self) -> list[Cut]:
+        if self._candidates is None:
+            before = self.cut.name if self.cut is not None else None
+            with torch.inference_mode(False):  # whose tensors do not count their writes in place
+                noise = make_noise(self.record.preprocessing, self.device)
+                self._candidates = find_cuts(self.network, noise, like=self.layout, before=before)
+        return self._candidates
+
+    def _is_exact(self, cut: Cut) -> bool:
+        """Tell whether a cut's tail gives the map at the split, on noise."""
+        if cut.name not in self._exact:
+            noise = make_noise(self.record.preprocessing, self.device)
+            with torch.no_grad():
+                wanted = self.run_to_split(noise)
+                found = run_tail(self.network, cut.tail, run_until(self.network, noise, cut.name))
+            same = found.shape == wanted.shape and relative_difference(found, wanted) <= TOLERANCE
+            self._exact[cut.name] = same
+        return self._exact[cut.name]
+
+    def _measure_cuts(self, cuts: list[Cut], images: Tensor) -> list[Cut]:
+        """Return the cuts with their negative energy on these images."""
+        sums = {cut.name: (0.0, 0.0) for cut in cuts}
+        for start in range(0, len(images), BATCH_SIZE):
+            batch = self.normalise(images[start : start + BATCH_SIZE])
+            for name, (negative, whole) in measure_energies(self.network, batch, list(sums)).items():
+                sums[name] = (sums[name][0] + negative, sums[name][1] + whole)
+        return [replace(cut, negative_energy=divide_energies(*sums[cut.name])) for cut in cuts]
+
+
+def make_noise(preprocessing: Preprocessing, device: torch.device) -> Tensor:
+    """Return two normalised images of noise, (2, 3, height, width), the same every time."""
+    noise = torch.randn(2, 3, *preprocessing.input_size, generator=torch.Generator().manual_seed(0))
+    return noise.to(device).contiguous(memory_format=torch.channels_last)
 
 
 def find_last_linear(network: nn.Module) -> tuple[Tensor, Tensor] | None:
@@ -148,65 +282,6 @@ def find_last_linear(network: nn.Module) -> tuple[Tensor, Tensor] | None:
     return weight, bias
 
 
-def measure_head(classifier: Classifier, maps: Tensor, prefix: Tensor | None) -> HeadMeasures:
-    """Measure what the head does with feature maps (n, rows, columns, n_channels); raise nothing, change nothing."""
-    with torch.no_grad():
-        logits = classifier.head(maps, prefix)
-        pooled = maps.mean(dim=(1, 2), keepdim=True)  # (n, 1, 1, n_channels)
-        pooled_logits = classifier.head(pooled.expand_as(maps), prefix)
-        blank_logits = classifier.head(torch.zeros_like(maps), prefix)
-        without_prefix = classifier.head(maps) if prefix is not None else logits
-        pools_first = relative_difference(pooled_logits, logits) <= TOLERANCE
-        by_midpoint = pools_first and all(
-            _keeps_midpoint(classifier, pooled, other, like=maps, prefix=prefix)
-            for other in (pooled.roll(1, 0), torch.zeros_like(pooled))
-        )
-        energy = float(maps.double().square().sum())
-        negative = float(maps.double().clamp(max=0).square().sum())
-        return HeadMeasures(
-            pools_first=pools_first,
-            affine_head=by_midpoint and _equals_last_linear(classifier.network, pooled.flatten(1), logits),
-            depends_on_cells=relative_difference(blank_logits, logits) > TOLERANCE,
-            negative_energy=negative / energy if energy > 0 else 0.0,
-            prefix_matters=relative_difference(without_prefix, logits) > TOLERANCE,
-            affine_by_midpoint=by_midpoint,
-        )
-
-
-def describe_head(record: ModelRecord, measures: HeadMeasures) -> ModelRecord:
-    """Return the record with what was measured of the head."""
-    return record.model_copy(
-        update={
-            "pools_first": measures.pools_first,
-            "affine_head": measures.affine_head,
-            "depends_on_cells": measures.depends_on_cells,
-            "negative_energy": measures.negative_energy,
-            "signed": measures.negative_energy > NEGATIVE_ENERGY_BOUND,
-        }
-    )
-
-
-def _keeps_midpoint(
-    classifier: Classifier, pooled: Tensor, other: Tensor, *, like: Tensor, prefix: Tensor | None
-) -> bool:
-    """Tell whether h takes the midpoint of two pooled maps (n, 1, 1, n_channels) to the midpoint of their logits.
-
-    Between two specimens, which may be close, and between a specimen and nothing, which is where masks lead.
-    """
-    middle = classifier.head(((pooled + other) / 2).expand_as(like), prefix)
-    ends = [classifier.head(end.expand_as(like), prefix) for end in (pooled, other)]
-    return relative_difference(middle, (ends[0] + ends[1]) / 2) <= TOLERANCE
-
-
-def _equals_last_linear(network: nn.Module, pooled: Tensor, logits: Tensor) -> bool:
-    """Tell whether W a + b, read from the last layer, gives the logits of pooled activations (n, n_channels)."""
-    linear = find_last_linear(network)
-    if linear is None or linear[0].shape != (logits.shape[1], pooled.shape[1]):
-        return False
-    weight, bias = linear
-    return relative_difference(pooled @ weight.T + bias, logits) <= TOLERANCE
-
-
 def relative_difference(found: Tensor, wanted: Tensor) -> float:
     """Return max |found - wanted| / max |wanted|: 0 where both are zero, infinite where one is not finite."""
     difference = float((found.double() - wanted.double()).abs().max())
@@ -216,65 +291,3 @@ def relative_difference(found: Tensor, wanted: Tensor) -> float:
     if scale == 0:
         return 0.0 if difference == 0 else math.inf
     return difference / scale
-
-
-def verify_classifier(classifier: Classifier, images: Tensor) -> ModelRecord:
-    """Verify the split on real specimens and complete the classifier's record.
-
-    Parameters
-    ----------
-    classifier : Classifier
-        Its ``record`` is replaced by the one returned.
-    images : tensor (n, 3, height, width), float32 in [0, 1]
-        Specimens as the classifier sees them, before normalisation; 16 are enough.
-
-    Raises
-    ------
-    ModelError
-        Where head(features(x)) is not the classifier, or the head does not read the cells alone.
-    """
-    if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0:
-        raise ModelError(
-            f"Wanted images of shape (n, 3, height, width), at least one, got {tuple(images.shape)}, to verify "
-            f"{classifier.record.name} on. Name a folder with readable specimens in [specimens] root."
-        )
-    with torch.no_grad():
-        logits = classifier.logits(images)
-        maps, prefix = classifier.features_with_prefix(images)
-        split_error = relative_difference(classifier.head(maps, prefix), logits)
-    measures = measure_head(classifier, maps, prefix)
-    _refuse_unusable(classifier.record, measures, split_error=split_error, finite=bool(torch.isfinite(logits).all()))
-    notes = [note for note in classifier.record.notes if note != UNVERIFIED]
-    if measures.affine_by_midpoint and not measures.affine_head:
-        notes.append(
-            "the head is affine after pooling, but its weights are in more than one layer: treated as not affine"
-        )
-    record = describe_head(classifier.record, measures)
-    classifier.record = record.model_copy(update={"split_error": split_error, "notes": notes})
-    return classifier.record
-
-
-def _refuse_unusable(record: ModelRecord, measures: HeadMeasures, *, split_error: float, finite: bool) -> None:
-    if not finite:
-        raise ModelError(
-            f"Wanted finite logits, got NaN or infinity, from {record.name}. The weights are damaged or overflowed in "
-            "training: take an earlier checkpoint."
-        )
-    if split_error > TOLERANCE:
-        raise ModelError(
-            f"Wanted head(features(x)) to equal the classifier within {TOLERANCE:g} (relative), got "
-            f"{split_error:.2g}, in {record.name} ({record.architecture}), split after {record.layer}. Its "
-            "forward_head is not the rest of its forward: use another architecture of timm."
-        )
-    if not measures.depends_on_cells:
-        raise ModelError(
-            f"Wanted a head that reads the cells of the feature map, got one that ignores them, in {record.name} "
-            f"({record.architecture}), split after {record.layer}. A transformer with a class token answers from that "
-            "token alone, and has to be split before its last block, which this version does not do yet. Use a "
-            "classifier that pools its patch tokens (timm: global_pool = 'avg') or a convolutional one."
-        )
-    if measures.prefix_matters:
-        raise ModelError(
-            f"Wanted a head that reads cells only, got one that also reads prefix tokens, in {record.name} "
-            f"({record.architecture}), split after {record.layer}. Use a classifier that pools its patch tokens only."
-        )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leaflineage.concepts.factorization import encode
+from leaflineage.concepts.encoding import encode
 from leaflineage.images import Frame
 from leaflineage.records import Specimen
 from leaflineage.stages.context import Context
@@ -37,14 +37,16 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
             yield each
 
     def compute(images: Any) -> Any:
-        maps = classifier.features(images)
-        return maps, maps.mean(dim=(1, 2)), classifier.head(maps)
+        maps, prefix = classifier.features_with_prefix(images)
+        results = (maps, maps.mean(dim=(1, 2)), classifier.head(maps, prefix))
+        return results if prefix is None else (*results, prefix)
 
     references = _read_references(context)
     queries = []
-    for position, (maps, pooled, logits) in enumerate(run_in_batches(fitted(), compute)):
+    for position, (maps, pooled, logits, *prefix) in enumerate(run_in_batches(fitted(), compute)):
         specimen, image, frame = read[position]
-        facts, files_of_query = _explain_one(context, specimen, image, frame, maps, pooled, logits, references)
+        own = prefix[0] if context.model.prefix_matters else None
+        facts, files_of_query = _explain_one(context, specimen, image, frame, maps, pooled, logits, own, references)
         queries.append(facts)
         files.update(files_of_query)
         read[position] = (specimen, image[:0], frame)  # the picture is written; let it go
@@ -61,6 +63,7 @@ def _explain_one(
     maps: Floats,
     pooled: Floats,
     logits: Floats,
+    prefix: Floats | None,
     references: list[tuple[str, str, Floats]],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     facts, sha256 = write_specimen(context.store, "queries", specimen, image)
@@ -87,9 +90,16 @@ def _explain_one(
             "maps": encoded[None],
         }
         assert family.output_index is not None, "families without an output are not built"
-        found = compute_importances(other, own, pooled[None], family.output_index, cells=maps[None])
+        found = compute_importances(
+            other,
+            own,
+            pooled[None],
+            family.output_index,
+            prefix=None if prefix is None else prefix[None],
+            cells=maps[None],
+        )
         each = found.contributions[0, :, family.output_index]
-        index_of = found.indices.mean(axis=0)[0]
+        index_of = found.mean_indices[0]
         maxima = arrays["maps"].astype(np.float32).max(axis=(0, 1, 2))
         for name in shown:
             index = ids.index(name)

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaflineage.concepts.crops import is_blank, place_grid
+from leaflineage.errors import ActivationError
 from leaflineage.images import cut_image, fit_image
 from leaflineage.stages.context import Context
 from leaflineage.stages.reading import read_specimens, run_in_batches
+
+LARGEST_HALF = float(np.finfo(np.float16).max)  # 65504
 
 
 def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
@@ -26,21 +29,25 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     def read() -> Iterator[NDArray[np.uint8]]:
         for index, _, fitted, _ in read_specimens(context, context.specimens, set_aside):
             indices.append(index)
-            blanks.append(_find_blank_cells(fitted, rows, columns))
+            blanks.append(find_blank_cells(fitted, rows, columns))
             yield fitted
 
     def compute(images: Any) -> Any:
-        maps = classifier.features(images)
-        return maps, maps.mean(dim=(1, 2)), classifier.head(maps)
+        maps, prefix = classifier.features_with_prefix(images)
+        results = (maps, maps.mean(dim=(1, 2)), classifier.head(maps, prefix))
+        return results if prefix is None else (*results, prefix)
 
     n = len(context.specimens)
     cells = np.empty((n, rows * columns, n_channels), dtype=np.float16)
     pooled = np.empty((n, n_channels), dtype=np.float32)
     logits = np.empty((n, context.model.n_outputs), dtype=np.float32)
+    prefix = np.empty((n, context.model.n_prefix_tokens, n_channels), dtype=np.float32)
     count = 0
-    for maps, mean, scores in run_in_batches(read(), compute):
-        cells[count] = maps.reshape(rows * columns, n_channels)
+    for maps, mean, scores, *tokens in run_in_batches(read(), compute):
+        cells[count] = halve(maps.reshape(rows * columns, n_channels), context, context.specimens[indices[count]].id)
         pooled[count], logits[count] = mean, scores
+        if tokens:
+            prefix[count] = tokens[0]
         count += 1
     folder = f"families/{context.slug}"
     grid = np.indices((rows, columns)).reshape(2, -1)
@@ -58,7 +65,12 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
             },
         ),
         f"{folder}/pooled.safetensors": write(
-            f"{folder}/pooled.safetensors", {"pooled": pooled[:count], "logits": logits[:count]}
+            f"{folder}/pooled.safetensors",
+            {
+                "pooled": pooled[:count],
+                "logits": logits[:count],
+                **({"prefix": prefix[:count]} if context.model.prefix_matters else {}),
+            },
         ),
     }
     payload: dict[str, Any] = {
@@ -77,7 +89,25 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     return payload, files
 
 
-def _find_blank_cells(fitted: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.bool_]:
+def halve(activations: NDArray[np.float32], context: Context, where: str) -> NDArray[np.float16]:
+    """Return activations as float16.
+
+    Raises
+    ------
+    ActivationError
+        Where one is NaN, infinite, or beyond what 16 bits hold.
+    """
+    largest = float(np.abs(activations).max(initial=0.0))
+    if not largest <= LARGEST_HALF:  # NaN is not
+        raise ActivationError(
+            f"Activations no larger than {LARGEST_HALF:.0f} were wanted, for they are kept in 16 bits, and one is "
+            f"{largest:.3g}, at {context.model.layer} on {where}. Split the model elsewhere ([classifier] layer = "
+            "...), after a normalisation for instance."
+        )
+    return activations.astype(np.float16)
+
+
+def find_blank_cells(fitted: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.bool_]:
     """Tell, cell by cell, whether the part of the input beneath is bare paper."""
     ys = np.linspace(0, fitted.shape[0], rows + 1).astype(int)
     xs = np.linspace(0, fitted.shape[1], columns + 1).astype(int)
@@ -116,6 +146,6 @@ def _extract_crops(context: Context, classifier: Any) -> tuple[Any, Any, Any, in
     def compute(images: Any) -> Any:
         return (classifier.features(images).mean(dim=(1, 2)),)
 
-    pooled = [each[0].astype(np.float16) for each in run_in_batches(read(), compute)]
+    pooled = [halve(each[0], context, "a crop") for each in run_in_batches(read(), compute)]
     crops = np.stack(pooled) if pooled else np.zeros((0, context.model.map_shape[2]), dtype=np.float16)
     return crops, np.array(of_specimen, dtype=np.int32), np.array(boxes, dtype=np.int32).reshape(-1, 4), blank

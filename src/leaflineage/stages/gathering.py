@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leaflineage.concepts.intervals import compute_wilson
 from leaflineage.records import Specimen
 
 Floats = NDArray[np.floating]
@@ -62,16 +63,6 @@ def measure_accuracy(
     }
 
 
-def compute_wilson(successes: int, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a proportion."""
-    z = 1.959964
-    p = successes / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    low, high = float(centre - half), float(centre + half)
-    return 0.0 if successes == 0 else low, 1.0 if successes == n else high
-
-
 def count_confusions(first: Sequence[int], output: int, slug_of: Mapping[int, str]) -> list[dict[str, Any]]:
     """Return the families this one's specimens were taken for, most often first."""
     counts = Counter(slug_of[each] for each in first if each != output and each in slug_of)
@@ -110,7 +101,7 @@ def find_similar_concepts(arrays: Mapping[str, FamilyArrays]) -> dict[str, list[
     return found
 
 
-def describe_specimens(specimens: Sequence[Specimen]) -> dict[str, Any]:
+def count_specimens(specimens: Sequence[Specimen]) -> dict[str, Any]:
     """Return the counts a family's page opens with."""
     species = sorted({" ".join(filter(None, (e.genus, e.species))) for e in specimens if e.genus})
     sources = Counter(each.source for each in specimens if each.source)

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leaflineage.concepts.crops import find_top_cells
+from leaflineage.images import Frame
 from leaflineage.stages.context import Context
-from leaflineage.stages.pictures import write_crop, write_heatmap, write_specimen
-from leaflineage.stages.reading import read_specimens
+from leaflineage.stages.pictures import write_attribution, write_crop, write_heatmap, write_specimen
+from leaflineage.stages.reading import read_specimens, to_tensor
+from leaflineage.stages.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """An attribution map that is to be made: of which concept, on which picture."""
+
+    concept: int
+    number: int  # of the crop it belongs to
+    specimen: str
+    fitted: NDArray[np.uint8]
+    frame: Frame
+    original_size: tuple[int, int]
 
 
 def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
@@ -33,9 +50,10 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     wanted.setdefault(representative, [])
     crops: dict[str, dict[int, dict[str, Any]]] = {ids[concept]: {} for concept in shown}
     specimens: dict[str, Any] = {}
+    attributions: list[_Wanted] = []
     files: dict[str, str] = {}
     order = sorted(wanted)
-    for place, image, _, frame in read_specimens(context, [listed[index] for index in order], {}):
+    for place, image, fitted, frame in read_specimens(context, [listed[index] for index in order], {}):
         index = order[place]
         specimen = listed[index]
         facts, sha256 = write_specimen(context.store, folder, specimen, image)
@@ -70,11 +88,52 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
                 "heatmap": heatmap,
                 "heatmap_max": maximum,
                 "kind": "top",
+                "attribution": None,
+                "attribution_min": None,
+                "attribution_max": None,
             }
-    for kind in ("crops", "heatmaps", "specimens"):
+            if number < settings.n_attributions:
+                size = (image.shape[1], image.shape[0])
+                attributions.append(_Wanted(concept, number, specimen.id, fitted, frame, size))
+    for each, (facts, sha256) in zip(attributions, _write_attributions(context, attributions, ids), strict=True):
+        files[facts["attribution"]] = sha256
+        crops[ids[each.concept]][each.number].update(facts)
+    for kind in ("attributions", "crops", "heatmaps", "specimens"):
         context.store.remove_strays(f"{folder}/{kind}", files)
     ordered = {name: [found[number] for number in sorted(found)] for name, found in crops.items()}
     return {"crops": ordered, "specimens": specimens, "representative": listed[representative].id}, files
+
+
+def _write_attributions(
+    context: Context, wanted: Sequence[_Wanted], ids: Sequence[str]
+) -> list[tuple[dict[str, Any], str]]:
+    """Write the attribution maps; return what each crop says of its own, and the files' sha256."""
+    if not wanted:
+        return []
+    from leaflineage.concepts.attribution import BLUR, N_COPIES, NOISE, attribute_concepts  # torch
+
+    folder, seed = f"families/{context.slug}", context.config.run.seed
+    bank = context.store.read_arrays(f"{folder}/concepts.safetensors", stage="factorize")["concept_bank"]
+    maps = attribute_concepts(
+        context.load_classifier().features_differentiable,
+        to_tensor([each.fitted for each in wanted]),
+        bank,
+        [each.concept for each in wanted],
+        n_copies=N_COPIES,
+        noise=NOISE,
+        blur=BLUR,
+        seeds=[derive_seed(seed, context.slug, ids[each.concept], each.specimen) for each in wanted],
+    )
+    return [
+        write_attribution(
+            context.store,
+            f"{folder}/attributions/{ids[each.concept]}/{each.number:02d}.webp",
+            attribution,
+            each.frame,
+            each.original_size,
+        )
+        for each, attribution in zip(wanted, maps, strict=True)
+    ]
 
 
 def _choose_representative(context: Context) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leaflineage.errors import ActivationError, ModelError
 from leaflineage.model.check import check_accuracy
-from leaflineage.model.load import verify_classifier
-from leaflineage.records import Specimen
+from leaflineage.model.load import Classifier, verify_classifier
 from leaflineage.stages.context import Context
 from leaflineage.stages.reading import read_specimens, to_tensor
+from leaflineage.stages.selection import choose_evenly
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 N_VERIFIED = 16  # specimens on which the split is verified
 N_SCORED = 200  # specimens on which scores are checked
@@ -24,7 +26,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     ModelError
         Where the split does not reproduce the classifier, or its scores are near chance.
     ActivationError
-        Where the activations are signed, which NMF cannot take.
+        Where the activations are signed and the config wants NMF, which cannot take them.
     """
     classifier = context.load_classifier()
     context.__dict__["model"] = classifier.record
@@ -44,14 +46,10 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         raise ModelError("Pictures were wanted to verify the classifier on, and none of those tried could be read.")
     step = max(1, len(fitted) // N_VERIFIED)
     verified = (fitted[::step] * N_VERIFIED)[:N_VERIFIED]
-    record = verify_classifier(classifier, to_tensor(verified))
-    if record.signed:
-        raise ActivationError(
-            f"{record.architecture}: {record.negative_energy:.0%} of the activations' energy at {record.layer} is "
-            "negative, and NMF needs 0 or more. Use a classifier whose last feature map follows a ReLU (ResNet, "
-            "RegNet, EfficientNet-Lite, DenseNet, MobileNetV4); signed activations (BEiT, ViT, ConvNeXt, Swin) are "
-            "not handled yet."
-        )
+    specimens = to_tensor(verified)
+    record = verify_classifier(classifier, specimens)
+    if record.signed and context.config.concepts.factorization == "nmf":
+        raise _refuse_nmf(classifier, specimens)
     outputs = {name: index for index, name in enumerate(record.label_names) if name}
     check = check_accuracy(
         classifier, fitted, [outputs[str(each)] for each in families], stated_accuracy=record.stated_accuracy
@@ -67,14 +65,14 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     return payload, files
 
 
-def choose_evenly(specimens: list[Specimen], n: int) -> list[Specimen]:
-    """Return at most ``n`` specimens, families in turn, held-out ones first, one of each leaf first."""
-    queues: dict[str | None, list[Specimen]] = defaultdict(list)
-    for each in sorted(specimens, key=lambda e: (e.split != "held-out", e.id)):
-        queues[each.family].append(each)
-    chosen: list[Specimen] = []
-    depth = 0
-    while len(chosen) < n and any(len(queue) > depth for queue in queues.values()):
-        chosen += [queues[name][depth] for name in sorted(queues, key=str) if len(queues[name]) > depth]
-        depth += 1
-    return chosen[:n]
+def _refuse_nmf(classifier: Classifier, specimens: Tensor) -> ActivationError:
+    """Return the error of a config that wants NMF of signed activations."""
+    import torch
+
+    with torch.no_grad():
+        lowest = float(classifier.features(specimens).min())
+    record = classifier.record
+    return ActivationError(
+        f"{record.architecture}: activations reach {lowest:.2g} at {record.layer}, and NMF needs 0 or more. Split the "
+        'model after a ReLU ([classifier] layer = ...), or set [concepts] factorization = "semi-nmf".'
+    )

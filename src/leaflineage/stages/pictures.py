@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaflineage.concepts.crops import centre_box
-from leaflineage.images import Frame, cut_image, encode_heatmap, encode_webp, resize_image
+from leaflineage.images import Box, Frame, cut_image, encode_heatmap, encode_webp, resize_image
 from leaflineage.records import Specimen
 from leaflineage.store import Store
 
 SPECIMEN_SIDE = 480  # px, the longer side of a specimen's picture on the site
 CROP_SIDE = 192  # px, at most
 QUALITY = 82
+ATTRIBUTION_SIDE = 96  # px, the longer side of an attribution map's veil: its blur is as wide as two of them
+ATTRIBUTION_RANGE = (60.0, 99.5)  # percentiles of an attribution map at which its heat is 0 and 1
 
 
 def write_specimen(
@@ -56,7 +58,13 @@ def write_crop(
     """
     x, y = find_centre(frame, cell, map_shape)
     height, width = image.shape[:2]
-    box = centre_box(x, y, width, height, crop_side=crop_side)
+    return write_square(store, name, specimen, image, centre_box(x, y, width, height, crop_side=crop_side))
+
+
+def write_square(
+    store: Store, name: str, specimen: Specimen, image: NDArray[np.uint8], box: Box
+) -> tuple[dict[str, Any], str]:
+    """Write the pixels of a box; return what the atlas says of them, and the file's sha256."""
     crop = resize_image(cut_image(image, box), longer_side=CROP_SIDE)
     sha256 = store.write_bytes(name, _encode(crop, specimen))
     return {"box": list(box), "image": name, "width": crop.shape[1], "height": crop.shape[0]}, sha256
@@ -81,6 +89,34 @@ def write_heatmap(
         maximum=maximum,
     )
     return store.write_bytes(name, content)
+
+
+def write_attribution(
+    store: Store,
+    name: str,
+    attribution: NDArray[np.floating],
+    frame: Frame,
+    original_size: tuple[int, int],
+) -> tuple[dict[str, Any], str]:
+    """Write an attribution map as a veil; return what the crop says of it, and the file's sha256.
+
+    Noise reaches every pixel's gradient, and blank paper is most of a picture: what most pixels reach is no heat.
+
+    Parameters
+    ----------
+    attribution
+        (height, width) ≥ 0, of the classifier's whole input.
+    """
+    least, most = (float(value) for value in np.percentile(attribution, ATTRIBUTION_RANGE))
+    content = encode_heatmap(
+        np.maximum(attribution - least, 0).astype(np.float32),
+        frame=frame,
+        map_shape=(attribution.shape[0], attribution.shape[1]),
+        original_size=original_size,
+        maximum=most - least,
+        longer_side=ATTRIBUTION_SIDE,
+    )
+    return {"attribution": name, "attribution_min": least, "attribution_max": most}, store.write_bytes(name, content)
 
 
 def find_centre(frame: Frame, cell: tuple[int, int], map_shape: tuple[int, int]) -> tuple[float, float]:

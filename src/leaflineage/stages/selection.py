@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 
 from leaflineage.config import Config
 from leaflineage.errors import ConfigError, suggest
 from leaflineage.records import Catalogue, ModelRecord, Specimen, make_slugs
+
+N_PROBED = 128
+PROBE_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,38 @@ def list_specimens(catalogue: Catalogue) -> dict[str, list[Specimen]]:
 def list_queries(catalogue: Catalogue) -> list[Specimen]:
     """Return the specimens without a family that can be used."""
     return [each for each in catalogue.specimens if each.role == "query" and each.set_aside is None]
+
+
+def choose_evenly(specimens: list[Specimen], n: int) -> list[Specimen]:
+    """Return at most ``n`` specimens, families in turn, held-out ones first, one of each leaf first."""
+    queues: dict[str | None, list[Specimen]] = defaultdict(list)
+    seen: dict[tuple[str | None, str], int] = defaultdict(int)  # pictures of a leaf so far
+    repeats: dict[str, int] = {}
+    for each in sorted(specimens, key=lambda e: e.id):
+        repeats[each.id] = seen[each.family, each.group]
+        seen[each.family, each.group] += 1
+    for each in sorted(specimens, key=lambda e: (e.split != "held-out", repeats[e.id], e.id)):
+        queues[each.family].append(each)
+    chosen: list[Specimen] = []
+    depth = 0
+    while len(chosen) < n and any(len(queue) > depth for queue in queues.values()):
+        chosen += [queues[name][depth] for name in sorted(queues, key=str) if len(queues[name]) > depth]
+        depth += 1
+    return chosen[:n]
+
+
+def choose_probe(catalogue: Catalogue, model: ModelRecord) -> list[Specimen]:
+    """Return the specimens of all families that every family's concepts are tried on, in order of id.
+
+    At most 128, and no more than fit into 128 MB as float16 cells; of families that the classifier names.
+    """
+    bytes_each = 2 * math.prod(model.map_shape)
+    known = [
+        each
+        for each in catalogue.specimens
+        if each.family is not None and each.family in model.label_names and each.set_aside is None
+    ]
+    return sorted(choose_evenly(known, max(1, min(N_PROBED, PROBE_BYTES // bytes_each))), key=lambda each: each.id)
 
 
 def select_families(config: Config, catalogue: Catalogue, model: ModelRecord) -> list[SelectedFamily]:

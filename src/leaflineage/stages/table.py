@@ -17,6 +17,7 @@ from typing import Any
 
 from leaflineage.records import SCHEMAS
 from leaflineage.stages.context import Context
+from leaflineage.stages.selection import choose_probe
 from leaflineage.store import hash_json
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -98,9 +99,22 @@ def _read_shown(context: Context) -> dict[str, Any]:
     return {**_read_classifier(context), **pooled, "shown": importance["shown"], "bank": concepts["bank_sha256"]}
 
 
+def _read_divided(context: Context) -> dict[str, Any]:
+    """Return what `inspect` found and, where a spectrum is taken from all specimens, those."""
+    pooled = {} if context.config.visualize.spectrum == "family" else {"all": [e.sha256 for e in context.list_used()]}
+    return {**_read_classifier(context), **pooled}
+
+
 def _read_head(context: Context) -> dict[str, Any]:
     """Return what `inspect` found and where the family's output is."""
     return {**_read_classifier(context), "output": context.family.output_index}
+
+
+def _read_probed(context: Context) -> dict[str, Any]:
+    """Return what `inspect` found, and of the catalogue the sample alone: other leaves may change."""
+    sample = choose_probe(context.catalogue, context.model)
+    specimens = [[each.id, each.sha256, each.family, each.split, each.group] for each in sample]
+    return {**_read_classifier(context), "specimens": specimens}
 
 
 def _read_banks(context: Context) -> dict[str, Any]:
@@ -155,9 +169,22 @@ STAGES: dict[str, Stage] = {
             name="inspect",
             kind="model",
             record="model.json",
-            settings=(*CLASSIFIER_SETTINGS, "classifier.trust_names", "specimens.max_pixels"),
+            settings=(
+                *CLASSIFIER_SETTINGS,
+                "classifier.trust_names",
+                "concepts.factorization",
+                "specimens.max_pixels",
+            ),
             sources=("model/", "stages/reading.py", *CONTRACTS),
             inputs=_read_classifier_files,
+        ),
+        Stage(
+            name="probe",
+            kind="probe",
+            record="probe.json",
+            settings=("specimens.max_pixels",),
+            sources=("concepts/crops.py", "model/", "stages/extract.py", "stages/reading.py", *CONTRACTS),
+            inputs=_read_probed,
         ),
         Stage(
             name="extract",
@@ -182,32 +209,88 @@ STAGES: dict[str, Stage] = {
             settings=(
                 "concepts.fit_on",
                 "concepts.n_concepts",
+                "concepts.n_concepts_tried",
+                "concepts.factorization",
                 "concepts.max_cells",
                 "concepts.max_iterations",
                 "concepts.drop_blank",
                 "concepts.refits",
                 "run.seed",
             ),
-            sources=("concepts/factorization.py", "concepts/stability.py", *CONTRACTS),
+            sources=(
+                "concepts/bootstrap.py",
+                "concepts/encoding.py",
+                "concepts/factorization.py",
+                "concepts/n_concepts.py",
+                "concepts/stability.py",
+                "concepts/unseen.py",
+                *CONTRACTS,
+            ),
             reads=("extract",),
             specimen_fields=("id", "group"),
+            inputs=_read_head,
         ),
         Stage(
             name="rank",
             kind="importance",
             record="families/{slug}/importance.json",
             settings=("importance.half_width", "importance.max_evaluations", "atlas.n_shown", "run.seed"),
-            sources=("concepts/importance.py", "model/", "stages/reading.py", *CONTRACTS),
+            sources=(
+                "concepts/bootstrap.py",
+                "concepts/importance.py",
+                "concepts/intervals.py",
+                "concepts/sobol.py",
+                "model/",
+                *CONTRACTS,
+            ),
             reads=("extract", "factorize"),
             specimen_fields=("id", "group"),
+            inputs=_read_head,
+        ),
+        Stage(
+            name="fidelity",
+            kind="fidelity",
+            record="families/{slug}/fidelity.json",
+            settings=("concepts.max_iterations", "specimens.max_pixels", "run.seed"),
+            sources=(
+                "concepts/bootstrap.py",
+                "concepts/encoding.py",
+                "concepts/factorization.py",
+                "concepts/fidelity.py",
+                "concepts/importance.py",
+                "concepts/intervals.py",
+                "concepts/sobol.py",
+                "model/",
+                "stages/masking.py",
+                "stages/rank.py",
+                "stages/reading.py",
+                *CONTRACTS,
+            ),
+            reads=("extract", "factorize", "rank", "probe"),
+            specimen_fields=("id", "sha256", "group", "split"),
             inputs=_read_head,
         ),
         Stage(
             name="illustrate",
             kind="crops",
             record="families/{slug}/crops.json",
-            settings=("concepts.crop_side", "concepts.n_crops", "specimens.max_pixels"),
-            sources=("concepts/crops.py", "stages/pictures.py", "stages/reading.py", *CONTRACTS),
+            settings=(
+                "concepts.crop_side",
+                "concepts.n_crops",
+                "concepts.n_attributions",
+                "specimens.max_pixels",
+                "run.seed",
+            ),
+            sources=(
+                "concepts/attribution.py",
+                "concepts/crops.py",
+                "concepts/encoding.py",
+                "model/",
+                "stages/pictures.py",
+                "stages/reading.py",
+                "stages/seeds.py",
+                *CONTRACTS,
+            ),
             reads=("extract", "factorize", "rank"),
             specimen_fields=("id", "sha256", "group", "licence", "credit", "source"),
             inputs=_read_classifier,
@@ -225,9 +308,46 @@ STAGES: dict[str, Stage] = {
                 "specimens.max_pixels",
                 "run.seed",
             ),
-            sources=("featviz/", "model/", "stages/reading.py", *CONTRACTS),
+            sources=("featviz/", "model/", "stages/reading.py", "stages/seeds.py", "stages/visualizing.py", *CONTRACTS),
             specimen_fields=("id", "sha256"),
             inputs=_read_shown,
+        ),
+        Stage(
+            name="recurse",
+            kind="recursion",
+            record="families/{slug}/recursion.json",
+            settings=(
+                "concepts.crop_side",
+                "concepts.drop_blank",
+                "concepts.max_iterations",
+                "concepts.n_subconcepts",
+                "concepts.recurse",
+                "specimens.max_pixels",
+                "visualize.size",
+                "visualize.steps",
+                "visualize.crops",
+                "visualize.spectrum",
+                "run.seed",
+            ),
+            sources=(
+                "concepts/bootstrap.py",
+                "concepts/crops.py",
+                "concepts/encoding.py",
+                "concepts/factorization.py",
+                "concepts/recursion.py",
+                "concepts/sobol.py",
+                "featviz/",
+                "model/",
+                "stages/extract.py",
+                "stages/pictures.py",
+                "stages/reading.py",
+                "stages/seeds.py",
+                "stages/visualizing.py",
+                *CONTRACTS,
+            ),
+            reads=("extract", "factorize", "rank", "illustrate"),
+            specimen_fields=("id", "sha256", "group", "licence", "credit", "source"),
+            inputs=_read_divided,
         ),
         Stage(
             name="explain",
@@ -235,9 +355,12 @@ STAGES: dict[str, Stage] = {
             record="queries/queries.json",
             settings=("importance.half_width", "importance.max_evaluations", "specimens.max_pixels", "run.seed"),
             sources=(
-                "concepts/factorization.py",
+                "concepts/bootstrap.py",
+                "concepts/encoding.py",
                 "concepts/importance.py",
+                "concepts/intervals.py",
                 "concepts/crops.py",
+                "concepts/sobol.py",
                 "stages/pictures.py",
                 "stages/rank.py",
                 "stages/reading.py",
@@ -268,7 +391,16 @@ STAGES: dict[str, Stage] = {
                 "specimens.draw",
                 "run.seed",
             ),
-            sources=("stages/gathering.py", "specimens/", *CONTRACTS),
+            sources=(
+                "concepts/bootstrap.py",
+                "concepts/intervals.py",
+                "concepts/layout.py",
+                "stages/describing.py",
+                "stages/gathering.py",
+                "stages/publishing.py",
+                "specimens/",
+                *CONTRACTS,
+            ),
             inputs=_read_everything,
         ),
     )

@@ -26,7 +26,15 @@ from leaflineage.errors import ArtifactError, SiteError
 from leaflineage.records import SCHEMAS, AtlasFamily, AtlasSpecimen, FamilyRecord, Index
 from leaflineage.resources import find_resource
 from leaflineage.website import links
-from leaflineage.website.context import Site, hide_withheld, is_built, make_url, with_plan
+from leaflineage.website.context import (
+    Site,
+    hide_withheld,
+    is_built,
+    list_all_crops,
+    list_subconcepts,
+    make_url,
+    with_plan,
+)
 from leaflineage.website.pages import TEMPLATES
 from leaflineage.website.search import make_script_words, make_search_index
 from leaflineage.website.striking import measure_colour
@@ -39,14 +47,16 @@ from leaflineage.website.words import (
     Words,
     write_decimal,
     write_integer,
+    write_interval,
     write_length,
     write_percent,
+    write_percent_interval,
     write_signed,
 )
 
 R = TypeVar("R", bound=pydantic.BaseModel)
 SITE_SCHEMA = "leaflineage.site/1"
-PICTURE_KEY = re.compile(r'("(?:image|heatmap)"\s*:\s*")((?:[^"\\]|\\.)*)"')
+PICTURE_KEY = re.compile(r'("(?:image|heatmap|attribution)"\s*:\s*")((?:[^"\\]|\\.)*)"')
 CHUNK = 1 << 20
 LONGEST_PATH = 4096
 VENDORED = "vendor/minisearch.js"
@@ -127,6 +137,8 @@ def bake(
     pages = list_pages(index)
     plan = [*pages, links.ATLAS_DATA, links.SCRIPT_WORDS, links.SEARCH_INDEX, *statics]
     plan += [links.SPECIMENS_DATA] if has_specimens else []
+    extras = list_extras(run, index)
+    plan += extras
     hold_unique(plan)
     site = with_plan(site, frozenset(plan))
 
@@ -145,8 +157,12 @@ def bake(
             writer.write(links.SPECIMENS_DATA, data)
             digest = hashlib.sha256(data).hexdigest()
             files.append((links.SPECIMENS_DATA, "data.specimens", len(data), digest))
+        sizes = {address: writer.link_file(source, address) for address, source in extras.items()}
+        if links.HEAD_DATA in extras:
+            digest = hashlib.sha256(extras[links.HEAD_DATA].read_bytes()).hexdigest()
+            files.append((links.HEAD_DATA, "data.head", sizes[links.HEAD_DATA], digest))
         render = make_renderer(words)
-        for address, template, view in make_pages(site, run, files, writer):
+        for address, template, view in make_pages(site, run, files, sizes, writer):
             writer.write(address, render(template, view).encode("utf-8"))
             if on_page is not None:
                 on_page(address)
@@ -225,12 +241,18 @@ def read_family(run: Path, slug: str) -> tuple[AtlasFamily, dict[str, AtlasSpeci
     record = read_record(run / "families" / slug / "family.json", FamilyRecord, "family")
     specimens = {each.id: each for each in record.specimens}
     for concept in record.family.concepts:
-        for crop in concept.crops:
+        for crop in list_all_crops(concept):
             if crop.specimen not in specimens:
                 raise ArtifactError(
                     f"families/{slug}/family.json: a crop of {concept.id} is of specimen {crop.specimen!r}, "
                     "which the record does not hold. Run the stage collect again."
                 )
+    places, dominants = record.family.layout, record.family.image_dominants
+    if places is not None and len(places) != len(dominants):
+        raise ArtifactError(
+            f"families/{slug}/family.json: each image needs its place and its dominant concept, and there are "
+            f"{len(places)} places and {len(dominants)} dominant concepts. Run the stage collect again."
+        )
     return hide_withheld(record.family, specimens), specimens
 
 
@@ -247,6 +269,17 @@ def list_pages(index: Index) -> list[str]:
     return [*pages, links.METHOD, links.DATA, links.NOT_FOUND]
 
 
+def list_extras(run: Path, index: Index) -> dict[str, Path]:
+    """Return {address: file} of the arrays and tables to download that the run has; what it lacks is left out."""
+    extras = {links.HEAD_DATA: run / "head.safetensors"}
+    for family in index.families:
+        if is_built(family):
+            folder = run / "families" / family.slug
+            extras[links.importances_file(family.slug)] = folder / "importances.csv"
+            extras[links.bank_file(family.slug)] = folder / "bank.safetensors"
+    return {address: source for address, source in extras.items() if source.is_file()}
+
+
 def hold_unique(addresses: Iterable[str]) -> None:
     """Raise a SiteError if two files would stand at one address, in a file system that knows no case."""
     seen: set[str] = set()
@@ -260,7 +293,7 @@ def hold_unique(addresses: Iterable[str]) -> None:
 
 
 def make_pages(
-    site: Site, run: Path, files: list[tuple[str, str, int, str]], writer: Writer
+    site: Site, run: Path, files: list[tuple[str, str, int, str]], sizes: dict[str, int], writer: Writer
 ) -> Iterator[tuple[str, str, Any]]:
     """Yield (address, template, view) of each page; families are read one at a time and their pictures linked."""
     index = site.index
@@ -298,7 +331,7 @@ def make_pages(
                 writer.link_picture(picture)
             yield links.specimen_page(query.id), "specimen.html", view_specimen(site, query)
     yield links.METHOD, "method.html", view_method(site)
-    yield links.DATA, "data.html", view_data(site, files)
+    yield links.DATA, "data.html", view_data(site, files, sizes)
     style = (find_resource("static") / INLINED).read_text(encoding="utf-8")
     yield links.NOT_FOUND, "404.html", view_not_found(site, style)
 
@@ -308,8 +341,9 @@ def list_pictures(family: AtlasFamily, specimens: dict[str, AtlasSpecimen]) -> l
     pictures = [each.image for each in specimens.values() if not each.withheld]
     for concept in family.concepts:
         pictures += [each.image for each in concept.visualizations]
-        for crop in concept.crops:
-            pictures += [crop.image, crop.heatmap]
+        pictures += [each.image for inside in list_subconcepts(concept) for each in inside.visualizations]
+        for crop in list_all_crops(concept):
+            pictures += [path for path in (crop.image, crop.heatmap, crop.attribution) if path]
     if family.visualization:
         pictures.append(family.visualization.image)
     return list(dict.fromkeys(pictures))
@@ -329,8 +363,12 @@ def make_environment(words: Words) -> jinja2.Environment:
     environment.globals["w"] = words
     environment.filters["percent"] = lambda fraction: write_percent(fraction, words)
     environment.filters["length_percent"] = write_length
+    environment.filters["place"] = lambda fraction: write_length(fraction, 1)
     environment.filters["decimal"] = write_decimal
     environment.filters["signed"] = write_signed
+    environment.filters["interval"] = lambda span: write_interval(span, words)
+    environment.filters["signed_interval"] = lambda span: write_interval(span, words, write_signed)
+    environment.filters["percent_interval"] = lambda span: write_percent_interval(span, words)
     environment.filters["thousands"] = write_integer
     return environment
 
@@ -478,12 +516,17 @@ class Writer:
                 f"The picture {path} is named by a record and is not in the run. Run the stages illustrate and "
                 "visualize again."
             )
-        target = self.open(address)
         self.pictures.add(address)
+        self.link_file(source, address)
+
+    def link_file(self, source: Path, address: str) -> int:
+        """Stage a file as a hard link, as a copy where the file system has none; return its size in bytes."""
+        target = self.open(address)
         try:
             os.link(source, target)
         except OSError:
             shutil.copyfile(source, target)
+        return target.stat().st_size
 
     def move_into_place(self, former: set[str]) -> int:
         """Move what is staged into the site, remove what a former bake left over; return how many were removed."""

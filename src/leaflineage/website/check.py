@@ -327,7 +327,20 @@ def check_data(site: Path, ids: dict[str, set[str]]) -> list[Problem]:
         if not abs(total - 1) <= TOLERANCE:
             message = f"the shares of {name} and its rest sum to {total:.6f} where 1 is exact. Rank it again."
             problems.append(Problem(page, "importance-sum", message))
+        problems += [each for concept in concepts for each in check_inside(concept)]
     return problems
+
+
+def check_inside(concept: dict[str, Any]) -> list[Problem]:
+    """Return that the shares of the concepts inside a concept, and their rest, do not sum to 1."""
+    recursion = concept.get("recursion")
+    if not recursion or not recursion.get("subconcepts"):
+        return []
+    total = sum(each["importance"]["share"] for each in recursion["subconcepts"]) + recursion["rest_share"]
+    if abs(total - 1) <= TOLERANCE:
+        return []
+    message = f"the shares inside {concept.get('id')} sum to {total:.6f} where 1 is exact. Divide it again."
+    return [Problem(links.ATLAS_DATA, "importance-sum", message)]
 
 
 def check_weight(site: Path, budget_mb: float) -> list[Problem]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from leaflineage.errors import SiteError
-from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Index
+from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop, Index, Subconcept
 from leaflineage.website import links
 from leaflineage.website.pages import Fact, Frame, Link
 from leaflineage.website.words import Words
@@ -89,6 +89,16 @@ class Site:
     def name_inside(self, concept: AtlasConcept) -> str:
         """Return the concept's name as it stands inside a sentence."""
         return concept.name.text if concept.name else self.words("concept.inside", number=number_of(concept))
+
+    def list_files(self, page: str, slug: str) -> tuple[Link, ...]:
+        """Return links to the files that hold a family's numbers, those that are baked, and to the page of data."""
+        files = [
+            ("data.link_importances", links.importances_file(slug)),
+            ("data.link_bank", links.bank_file(slug)),
+            ("data.link_head", links.HEAD_DATA),
+            ("data.link_all", links.DATA),
+        ]
+        return tuple(Link(self.words(key), self.link(page, target)) for key, target in files if target in self.plan)
 
     def make_frame(self, page: str, title: str, description: str) -> Frame:
         """Return head, header and footer of one page."""
@@ -200,13 +210,30 @@ def identify(specimen: AtlasSpecimen, words: Words) -> str:
 
 
 def hide_withheld(family: AtlasFamily, specimens: dict[str, AtlasSpecimen]) -> AtlasFamily:
-    """Return the family without the crops of specimens that are withheld or not told of."""
+    """Return the family without the crops of specimens that are withheld or not told of, sub-concepts' included."""
     shown = {name for name, specimen in specimens.items() if not specimen.withheld}
-    concepts = [
-        concept.model_copy(update={"crops": [crop for crop in concept.crops if crop.specimen in shown]})
-        for concept in family.concepts
-    ]
+
+    def keep(crops: list[Crop]) -> dict[str, list[Crop]]:
+        return {"crops": [crop for crop in crops if crop.specimen in shown]}
+
+    concepts = []
+    for concept in family.concepts:
+        recursion = concept.recursion
+        if recursion is not None:
+            inside = [each.model_copy(update=keep(each.crops)) for each in recursion.subconcepts]
+            recursion = recursion.model_copy(update={"subconcepts": inside})
+        concepts.append(concept.model_copy(update={"recursion": recursion, **keep(concept.crops)}))
     return family.model_copy(update={"concepts": concepts})
+
+
+def list_subconcepts(concept: AtlasConcept) -> list[Subconcept]:
+    """Return the concepts inside a concept, by rank; none where it was not divided."""
+    return list(concept.recursion.subconcepts) if concept.recursion else []
+
+
+def list_all_crops(concept: AtlasConcept) -> list[Crop]:
+    """Return the crops of a concept and of the concepts inside it."""
+    return [*concept.crops, *(crop for each in list_subconcepts(concept) for crop in each.crops)]
 
 
 def with_plan(site: Site, plan: frozenset[str]) -> Site:

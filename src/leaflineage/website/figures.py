@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop
+from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop, Span
 from leaflineage.website import links
 from leaflineage.website.context import Site, identify, number_of, species_of
 from leaflineage.website.pages import Badge, Bar, Card, Interval, Overlay, Picture, Row
-from leaflineage.website.words import write_percent
+from leaflineage.website.words import (
+    Words,
+    write_measured,
+    write_measured_percent,
+    write_percent,
+    write_signed,
+)
 
 N_CROPS = 10  # crops shown on a family's page for each concept
 N_OVERLAYS = 5  # heat maps shown there; the concept's own page shows all
@@ -72,12 +78,13 @@ def make_overlay(
     *,
     specimen_alt: str,
     heat_alt: str,
+    heatmap: str | None = None,
 ) -> Overlay:
-    """Return a whole specimen with the heat map laid over it and the crop's box."""
+    """Return a whole specimen with a map laid over it, the crop's heat map unless another is named, and its box."""
     x0, y0, x1, y1 = crop.box
     return Overlay(
         specimen=make_picture(page, specimen.image, specimen.width, specimen.height, specimen_alt),
-        heat=make_picture(page, crop.heatmap, specimen.width, specimen.height, heat_alt),
+        heat=make_picture(page, heatmap or crop.heatmap, specimen.width, specimen.height, heat_alt),
         frame=(specimen.original_width, specimen.original_height),
         box=(x0, y0, x1 - x0, y1 - y0),
         species=species_of(specimen),
@@ -172,13 +179,24 @@ def make_card(
         widest=max(each.importance.share for each in family.concepts),
         against=contribution < 0,
         sign=site.words(f"sign.{sign_of(contribution)}"),
-        contribution=contribution,
+        told=tell_importance(site.words, concept),
         rank=concept.rank,
         n_ranks=len(family.concepts),
         picture=picture_of_concept(site, page, family, concept),
         badges=make_badges(site, concept),
         crops=make_crops(site, page, family, concept, specimens, n_crops) if specimens else (),
         overlays=make_overlays(site, page, family, concept, specimens, n_overlays) if specimens else (),
+    )
+
+
+def tell_importance(words: Words, concept: AtlasConcept) -> str:
+    """Return share, direction and contribution of a concept in a sentence, with their intervals."""
+    importance = concept.importance
+    return words(
+        "family.drawer",
+        share=write_measured_percent(importance.share, importance.share_interval, words),
+        sign=words(f"sign.{sign_of(importance.contribution)}"),
+        logits=write_measured(importance.contribution, importance.contribution_interval, words, write_signed),
     )
 
 
@@ -236,7 +254,10 @@ def make_rows(site: Site, page: str, family: AtlasFamily) -> tuple[tuple[Row, ..
     """Return the table for and against, by falling contribution, the rest last; and where nought stands."""
     rest = family.rest
     contributions = [concept.importance.contribution for concept in family.concepts]
-    axis = make_axis(contributions + ([rest.contribution] if rest else []))
+    spans = [each.importance.contribution_interval for each in family.concepts]
+    spans += [rest.contribution_interval] if rest else []
+    ends = [end for span in spans if span for end in span]
+    axis = make_axis([*contributions, *ends, *([rest.contribution] if rest else [])])
     top = max((concept.importance.interval[1] for concept in family.concepts), default=1.0) or 1.0
     top = max(top, *(concept.importance.total_sobol_index for concept in family.concepts)) if contributions else top
     rows = []
@@ -254,6 +275,9 @@ def make_rows(site: Site, page: str, family: AtlasFamily) -> tuple[tuple[Row, ..
                 index=importance.total_sobol_index,
                 interval=importance.interval,
                 whisker=Interval(low / top, importance.total_sobol_index / top, high / top),
+                reach=place_span(importance.contribution, importance.contribution_interval, axis),
+                logits_interval=importance.contribution_interval,
+                share_interval=importance.share_interval,
             )
         )
     if rest:
@@ -268,9 +292,21 @@ def make_rows(site: Site, page: str, family: AtlasFamily) -> tuple[tuple[Row, ..
                 index=None,
                 interval=None,
                 whisker=None,
+                reach=place_span(rest.contribution, rest.contribution_interval, axis),
+                logits_interval=rest.contribution_interval,
+                share_interval=rest.share_interval,
             )
         )
     return tuple(rows), place_zero(axis)
+
+
+def place_span(value: float, span: Span | None, axis: tuple[float, float]) -> Interval | None:
+    """Return a value and its interval as positions on an axis, or None where it has no interval."""
+    if span is None:
+        return None
+    low, high = axis
+    places = [(each - low) / (high - low) for each in (span[0], value, span[1])]
+    return Interval(*places)
 
 
 def make_histogram(values: list[float], n_bins: int = 10) -> tuple[tuple[Bar, ...], list[int]]:

@@ -14,6 +14,7 @@ DATA = "data.html"
 NOT_FOUND = "404.html"
 ATLAS_DATA = "data/atlas.json"
 SPECIMENS_DATA = "data/specimens.csv"
+HEAD_DATA = "data/head.safetensors"
 MANIFEST = "site.json"
 SEARCH_INDEX = "assets/search-index.js"
 SCRIPT_WORDS = "assets/words.js"
@@ -32,6 +33,16 @@ def concept_page(concept_id: str) -> str:
 def specimen_page(specimen_id: str) -> str:
     """Return the address of a specimen's page, from the site's root."""
     return f"specimens/{specimen_id}.html"
+
+
+def importances_file(slug: str) -> str:
+    """Return the address of the table of every image's importances of one family."""
+    return f"data/importances/{slug}.csv"
+
+
+def bank_file(slug: str) -> str:
+    """Return the address of a family's concept bank."""
+    return f"data/concepts/{slug}.safetensors"
 
 
 def media(path: str) -> str:

@@ -19,6 +19,15 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Fact:
+    """A term and what is said of it, with links where they help."""
+
+    term: str
+    text: str
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True)
 class Picture:
     """An image with its size in pixels and a text that stands for it."""
 
@@ -84,15 +93,152 @@ class Row:
     index: float | None
     interval: tuple[float, float] | None
     whisker: Interval | None
+    reach: Interval | None = None  # the interval of the logits, on their axis
+    logits_interval: tuple[float, float] | None = None
+    share_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
-class Fact:
-    """A term and what is said of it, with links where they help."""
+class Tick:
+    """A mark on an axis: where it stands in [0, 1], and what is written beside it."""
 
-    term: str
+    at: float
     text: str
-    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart; ``kind`` says how it is drawn."""
+
+    kind: str  # "contribution" | "importance" | "random" | "error" | "stability"
+    label: str
+    points: str  # "x,y x,y …" in a square of 100 by 100, y downwards
+    dots: tuple[tuple[float, float], ...]  # the same in [0, 1], y downwards
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines over an axis; ``zero`` is where nought stands, ``chosen`` a place on the x axis that is marked."""
+
+    heading: str
+    label: str  # what stands for the figure
+    lines: tuple[Line, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    x_label: str
+    zero: float | None = None
+    chosen: Tick | None = None
+
+
+@dataclass(frozen=True)
+class SpreadMark:
+    """One image of a family: whose mark it carries, and its place in [0, 1], y downwards."""
+
+    symbol: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class SpreadLine:
+    """One mark of the figure of images and what it stands for."""
+
+    symbol: str  # id of the mark
+    tone: str  # how it is drawn: "1" … "4", "plain", "rest", "none"
+    number: str  # what stands in it
+    label: str
+    href: str | None
+    n: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a family's images spread over its concepts."""
+
+    figure: int
+    label: str
+    radius: float  # px
+    marks: tuple[SpreadMark, ...]
+    lines: tuple[SpreadLine, ...]
+    caption: str
+
+
+@dataclass(frozen=True)
+class NumberCurve:
+    """Relative error and stability against the number of concepts."""
+
+    figure: int
+    chart: Chart
+    caption: str
+
+
+@dataclass(frozen=True)
+class OrderLine:
+    """What deletion, insertion and µFidelity give in one order of the concepts."""
+
+    kind: str
+    label: str
+    deletion: str
+    insertion: str
+    mu_fidelity: str
+
+
+@dataclass(frozen=True)
+class FloorLine:
+    """What a bank explains, its error, and the accuracy through it; "–" where it was not measured."""
+
+    label: str
+    explained: str
+    error: str
+    accuracy: str
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far a family's concepts stand for what the classifier does."""
+
+    figure: int
+    measured_on: str
+    charts: tuple[Chart, ...]
+    caption: str
+    orders: tuple[OrderLine, ...]
+    sentences: tuple[str, ...]
+    floors: tuple[FloorLine, ...]
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class StripRow:
+    """One measure over all families: a stroke for each, the median as a dot."""
+
+    label: str
+    strokes: tuple[float, ...]  # in [0, 1]
+    middle: float
+    text: str
+
+
+@dataclass(frozen=True)
+class StripGroup:
+    """Measures on one axis."""
+
+    heading: str
+    note: str
+    ticks: tuple[Tick, ...]
+    rows: tuple[StripRow, ...]
+
+
+@dataclass(frozen=True)
+class TrustRow:
+    """The fidelity of one family in a line of the method page."""
+
+    family: Link
+    whisker: Interval
+    explained: str
+    mu_fidelity: str
+    own: str
+    others: str
+    taken: str
 
 
 @dataclass(frozen=True)
@@ -125,7 +271,7 @@ class Card:
     widest: float  # the share of the family's first concept, for the scale of the line
     against: bool
     sign: str
-    contribution: float
+    told: str  # share and contribution with their intervals
     rank: int
     n_ranks: int
     picture: Picture | None
@@ -215,7 +361,9 @@ class FamilyLine:
     concept_share: float
     n_specimens: int
     accuracy: float | None
+    accuracy_interval: tuple[float, float] | None
     explained: float | None
+    explained_interval: tuple[float, float] | None
     badges: tuple[Badge, ...]
     terms: str
 
@@ -243,6 +391,7 @@ class FamilyPage:
     common_name: str | None
     sentence: str
     account: str
+    warning: str | None
     count: str
     n_concepts: int
     plate: tuple[tuple[Picture, str | None], ...]
@@ -252,11 +401,16 @@ class FamilyPage:
     rows: tuple[Row, ...]
     zero: float  # where nought stands on the axis of logits
     exact: bool
+    bias: str | None
+    spread: Spread | None
+    number_curve: NumberCurve | None
+    trust: Trust | None
     neighbours: tuple[tuple[Link, float, Picture | None], ...]
     none_near: str
     confused: tuple[tuple[Link, int], ...]
     caveats: tuple[str, ...]
-    method: str
+    files: tuple[Link, ...]
+    assumptions: str
     turn: tuple[Link | None, Link | None]
 
 
@@ -274,6 +428,40 @@ class MissingPage:
 
 
 @dataclass(frozen=True)
+class MapPair:
+    """One leaf under its coefficient map, and under its attribution map."""
+
+    coefficient: Overlay
+    attribution: Overlay
+    who: str
+
+
+@dataclass(frozen=True)
+class Subplate:
+    """A concept inside a concept, as a plate with its crops."""
+
+    anchor: str
+    label: str
+    share: float
+    share_text: str
+    widest: float
+    against: bool
+    sentence: str
+    picture: Picture | None
+    crops: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """How a concept was divided, and into what."""
+
+    root: str
+    sentence: str
+    rest: str
+    plates: tuple[Subplate, ...]
+
+
+@dataclass(frozen=True)
 class ConceptPage:
     """``concept.html``."""
 
@@ -285,6 +473,7 @@ class ConceptPage:
     badges: tuple[Badge, ...]
     family: Link
     share: float
+    share_interval: str | None
     against: bool
     sentence: str
     picture: Picture | None
@@ -295,17 +484,21 @@ class ConceptPage:
     crop_heading: str
     overlays: tuple[Overlay, ...]
     heat_caption: str
+    pairs: tuple[MapPair, ...]
+    coefficient_caption: str
+    inside: Inside | None
     groups: tuple[CropGroup, ...]
     histogram: tuple[Bar, ...]
     histogram_ticks: tuple[float, ...]
     histogram_mean: float
     histogram_note: str
     histogram_alt: str
-    others: tuple[tuple[Link, float], ...]
+    others: tuple[tuple[Link, float, tuple[float, float] | None], ...]
+    others_interval: bool
     similar: tuple[tuple[Link, float], ...]
     caveats: tuple[str, ...]
-    data: str
-    method: str
+    files: tuple[Link, ...]
+    assumptions: str
     turn: tuple[Link | None, Link | None]
 
 
@@ -345,6 +538,11 @@ class MethodPage:
     frame: Frame
     sentences: tuple[str, ...]
     steps: tuple[Fact, ...]
+    assumptions: tuple[Fact, ...]
+    strips: tuple[StripGroup, ...]
+    strips_alt: str
+    strips_caption: str
+    trust_rows: tuple[TrustRow, ...]
     classifier: tuple[Fact, ...]
     figures: tuple[Fact, ...]
     settings: tuple[Group, ...]
@@ -367,11 +565,21 @@ class DataFile:
 
 
 @dataclass(frozen=True)
+class FamilyFiles:
+    """The files of one family: links with their sizes, None where the run has none."""
+
+    family: Link
+    importances: tuple[Link, str] | None
+    bank: tuple[Link, str] | None
+
+
+@dataclass(frozen=True)
 class DataPage:
     """``data.html``."""
 
     frame: Frame
     files: tuple[DataFile, ...]
+    family_files: tuple[FamilyFiles, ...]
     licences: tuple[Fact, ...]
     fields: tuple[Fact, ...]
 

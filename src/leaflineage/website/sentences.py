@@ -7,7 +7,7 @@ from markupsafe import Markup
 from leaflineage.records import Accuracy, AtlasConcept, AtlasFamily, AtlasSpecimen, Index
 from leaflineage.website import links
 from leaflineage.website.context import Site
-from leaflineage.website.words import Words, write_decimal, write_percent, write_signed
+from leaflineage.website.words import Words, write_decimal, write_measured_percent, write_percent, write_signed
 
 N_LEADING = 3  # concepts a family's opening sentence names
 ALSO = 0.05  # logits from which a concept is said to speak for another family too
@@ -45,12 +45,13 @@ def link_inside(site: Site, page: str, concept: AtlasConcept) -> str:
 def account_for(words: Words, family: AtlasFamily) -> str:
     """Return how much of the family's score its shown concepts account for, and how much they leave out."""
     rest = family.rest.share if family.rest else 1 - sum(each.importance.share for each in family.concepts)
+    span = family.rest.share_interval if family.rest else None
     n = len(family.concepts)
     return words(
         "caveat.account",
         n=n,
         count=words.number(n),
-        explained=write_percent(1 - rest, words),
+        explained=write_measured_percent(1 - rest, (1 - span[1], 1 - span[0]) if span else None, words),
         rest=write_percent(rest, words),
     )
 

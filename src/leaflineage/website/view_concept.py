@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from markupsafe import Markup
 
-from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen
+from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop, Span
 from leaflineage.website import links, sentences
-from leaflineage.website.context import Site, number_of
+from leaflineage.website.context import Site, identify, number_of
 from leaflineage.website.figures import (
+    leaf_word,
     make_badges,
     make_crops,
     make_histogram,
+    make_overlay,
     make_overlays,
     picture_of_concept,
     sign_of,
 )
-from leaflineage.website.pages import ConceptPage, CropGroup, Fact, Link
-from leaflineage.website.words import write_decimal, write_percent, write_signed
+from leaflineage.website.pages import ConceptPage, CropGroup, Fact, Link, MapPair, Overlay
+from leaflineage.website.view_inside import view_inside
+from leaflineage.website.words import (
+    Words,
+    write_decimal,
+    write_measured,
+    write_measured_percent,
+    write_percent_interval,
+    write_signed,
+)
 
 N_CROPS = 10
 N_OTHERS = 10
@@ -29,6 +41,7 @@ def view_concept(
     """Return the page of one concept."""
     words, page = site.words, links.concept_page(concept.id)
     label, importance = site.name_concept(concept), concept.importance
+    rows, columns = site.index.classifier.map_size
     overlays = make_overlays(site, page, family, concept, specimens, N_CROPS)
     shown = [specimens[crop.specimen] for crop in concept.crops]
     crops = make_crops(site, page, family, concept, specimens, N_CROPS)
@@ -50,6 +63,9 @@ def view_concept(
         badges=make_badges(site, concept),
         family=Link(family.name, site.link(page, links.family_page(family.slug))),
         share=importance.share,
+        share_interval=words("concept.interval", interval=write_percent_interval(importance.share_interval, words))
+        if importance.share_interval
+        else None,
         against=importance.contribution < 0,
         sentence=words(
             f"concept.sentence_{sign_of(importance.contribution)}",
@@ -68,6 +84,9 @@ def view_concept(
         ),
         overlays=overlays,
         heat_caption=sentences.caution_heat(words, site.index, shown),
+        pairs=_pair_maps(site, page, family, concept, specimens),
+        coefficient_caption=words("figure.coefficient_map", rows=rows, columns=columns),
+        inside=view_inside(site, page, family, concept, specimens),
         groups=_grade(site, page, family, concept, specimens),
         histogram=bars,
         histogram_ticks=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
@@ -83,12 +102,13 @@ def view_concept(
             counts=words("list.comma").join(str(count) for count in counts),
         ),
         others=tuple(_list_others(site, page, family, concept)),
+        others_interval=bool(concept.contribution_intervals),
         similar=tuple(
             (link, each.similarity) for each in concept.similar if (link := site.concept_link(page, each.id))
         ),
         caveats=tuple(_list_caveats(site, concept, shown)),
-        data=site.link(page, links.DATA),
-        method=site.link(page, links.METHOD),
+        files=site.list_files(page, family.slug),
+        assumptions=site.link(page, f"{links.METHOD}#assumptions"),
         turn=(
             _turn(site, page, family, place - 1) if place > 0 else None,
             _turn(site, page, family, place + 1) if place + 1 < len(family.concepts) else None,
@@ -146,26 +166,77 @@ def _list_facts(site: Site, family: AtlasFamily, concept: AtlasConcept) -> tuple
         ),
         Fact(
             words("concept.contribution"),
-            words("concept.contribution_text", value=write_signed(importance.contribution)),
+            words(
+                "concept.contribution_text",
+                value=write_measured(importance.contribution, importance.contribution_interval, words, write_signed),
+            ),
         ),
         Fact(
             words("concept.prevalence"),
-            words("concept.prevalence_text", value=write_percent(concept.prevalence, words)),
+            _tell_prevalence(words, concept),
         ),
         Fact(
             words("concept.reliability"),
             words("concept.reliability_none")
             if concept.reliability is None
-            else words("concept.reliability_text", value=write_percent(concept.reliability, words)),
+            else words(
+                "concept.reliability_text",
+                value=write_measured_percent(concept.reliability, concept.reliability_interval, words),
+            ),
         ),
     ]
     if concept.stability:
-        text = words("caveat.stability", found=concept.stability.found_in, n=concept.stability.n_refits)
+        text = words(
+            "concept.stability_text",
+            found=concept.stability.found_in,
+            n=concept.stability.n_refits,
+            cosine=write_decimal(concept.stability.cosine),
+        )
         facts.append(Fact(words("concept.stability"), text))
     if concept.source_auc:
         told = [f"{source} {write_decimal(auc)}" for source, auc in sorted(concept.source_auc.items())]
         facts.append(Fact(words("concept.sources"), words.join(told)))
     return tuple(facts)
+
+
+def _tell_prevalence(words: Words, concept: AtlasConcept) -> str:
+    value = write_measured_percent(concept.prevalence, concept.prevalence_interval, words)
+    if concept.n_dominated is None:
+        return words("concept.prevalence_text", value=value)
+    return words("concept.prevalence_counted", value=value, n=concept.n_dominated)
+
+
+def _pair_maps(
+    site: Site, page: str, family: AtlasFamily, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
+) -> tuple[MapPair, ...]:
+    """Return the leaves of which an attribution map was made, each under its two maps."""
+    pairs = []
+    for n, crop in enumerate((each for each in concept.crops if each.attribution), 1):
+        specimen = specimens[crop.specimen]
+        who = identify(specimen, site.words)
+        places = {"specimen": who, "concept": site.tell_concept(concept), "family": family.name, "n": n}
+        pairs.append(
+            MapPair(
+                coefficient=_lay_map(site, page, crop, specimen, "coefficient", crop.heatmap, places),
+                attribution=_lay_map(site, page, crop, specimen, "attribution", crop.attribution or "", places),
+                who=who,
+            )
+        )
+    return tuple(pairs)
+
+
+def _lay_map(
+    site: Site, page: str, crop: Crop, specimen: AtlasSpecimen, kind: str, heatmap: str, places: dict[str, Any]
+) -> Overlay:
+    return make_overlay(
+        site,
+        page,
+        crop,
+        specimen,
+        specimen_alt=site.words(f"alt.{kind}_under", leaf=leaf_word(site), **places),
+        heat_alt=site.words(f"alt.{kind}_map", **places),
+        heatmap=heatmap,
+    )
 
 
 def _grade(
@@ -181,10 +252,14 @@ def _grade(
     return tuple(groups)
 
 
-def _list_others(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> list[tuple[Link, float]]:
+def _list_others(
+    site: Site, page: str, family: AtlasFamily, concept: AtlasConcept
+) -> list[tuple[Link, float, Span | None]]:
     others = sorted(concept.contributions.items(), key=lambda pair: (-pair[1], pair[0]))
     return [
-        (link, logits) for slug, logits in others if slug != family.slug and (link := site.family_link(page, slug))
+        (link, logits, concept.contribution_intervals.get(slug))
+        for slug, logits in others
+        if slug != family.slug and (link := site.family_link(page, slug))
     ][:N_OTHERS]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 from markupsafe import Markup
 
 from leaflineage.records import AtlasFamily, AtlasSpecimen
 from leaflineage.website import links, sentences
+from leaflineage.website.charts import has_curve, make_number_curve, make_spread
 from leaflineage.website.context import Site, identify, is_built, species_of
 from leaflineage.website.figures import (
     leaf_word,
@@ -17,7 +20,8 @@ from leaflineage.website.figures import (
     picture_of_concept,
 )
 from leaflineage.website.pages import Fact, FamiliesPage, FamilyLine, FamilyPage, Link, MissingPage, Picture, Start
-from leaflineage.website.words import write_decimal, write_percent
+from leaflineage.website.view_trust import is_mostly_rest, view_trust
+from leaflineage.website.words import write_decimal, write_measured, write_measured_percent, write_signed
 
 N_PLATE = 3  # specimens on the sheet of a family's page
 NEAR = 0.1  # similarity from which a family is called near
@@ -78,7 +82,9 @@ def _view_line(site: Site, page: str, family: AtlasFamily, first_of_order: bool)
         concept_share=first.importance.share if first else 0.0,
         n_specimens=family.n_specimens,
         accuracy=family.accuracy.top1 if family.accuracy else None,
+        accuracy_interval=family.accuracy.interval if family.accuracy else None,
         explained=explained_of(family),
+        explained_interval=family.explained_interval,
         badges=tuple(badge for badge in make_badges(site, first) if badge.warns) if first else (),
         terms=" ".join(term for term in terms if term).lower(),
     )
@@ -103,6 +109,10 @@ def view_family(
     words, page = site.words, links.family_page(family.slug)
     count = words.number(len(family.concepts))
     rows, zero = make_rows(site, page, family)
+    figures = itertools.count(3)  # the bar and the table for and against are 1 and 2
+    spread = make_spread(site, page, family, next(figures)) if family.layout else None
+    number_curve = make_number_curve(site, family, next(figures)) if has_curve(family) else None
+    trust = view_trust(site, family, next(figures))
     caveats = [
         sentences.caution_accuracy(words, family),
         sentences.caution_composition(words, family, drawn=site.index.drawn),
@@ -117,6 +127,7 @@ def view_family(
         common_name=family.common_name,
         sentence=sentences.open_family(site, page, family),
         account=sentences.account_for(words, family),
+        warning=words("caveat.mostly_rest") if is_mostly_rest(family) else None,
         count=count,
         n_concepts=len(family.concepts),
         plate=choose_plate(site, page, family, specimens),
@@ -126,11 +137,16 @@ def view_family(
         rows=rows,
         zero=zero,
         exact=all(concept.importance.exact for concept in family.concepts),
+        bias=_tell_bias(site, family),
+        spread=spread,
+        number_curve=number_curve,
+        trust=trust,
         neighbours=tuple(_view_neighbours(site, page, family)),
         none_near=_say_none_near(site, page, family),
         confused=tuple((link, each.n) for each in family.confused_with if (link := site.family_link(page, each.slug))),
         caveats=tuple(caveats),
-        method=site.link(page, links.METHOD),
+        files=site.list_files(page, family.slug),
+        assumptions=site.link(page, f"{links.METHOD}#assumptions"),
         turn=(
             site.family_link(page, turn[0]) if turn[0] else None,
             site.family_link(page, turn[1]) if turn[1] else None,
@@ -187,12 +203,22 @@ def make_label(site: Site, page: str, family: AtlasFamily) -> tuple[Fact, ...]:
     explained = explained_of(family)
     if explained is not None and family.rest:
         key = "family.explained_fitted" if family.rest.concepts else "family.explained_text"
-        facts.append(Fact(words("family.explained"), words(key, value=write_percent(explained, words))))
+        value = write_measured_percent(explained, family.explained_interval, words)
+        facts.append(Fact(words("family.explained"), words(key, value=value)))
     taken = [link for each in family.confused_with[:2] if (link := site.family_link(page, each.slug))]
     if taken:
         facts.append(Fact(words("family.taken_for"), "", tuple(taken)))
     facts.append(Fact(words("family.det"), site.index.classifier.name))
     return tuple(facts)
+
+
+def _tell_bias(site: Site, family: AtlasFamily) -> str | None:
+    """Return what the bias adds, and the family's mean centred logit that it makes up with all rows."""
+    if family.bias is None or family.rest is None:
+        return None
+    total = family.bias + family.rest.contribution + sum(each.importance.contribution for each in family.concepts)
+    bias = write_measured(family.bias, family.bias_interval, site.words, write_signed)
+    return site.words("family.bias", bias=bias, total=write_signed(total))
 
 
 def _view_neighbours(site: Site, page: str, family: AtlasFamily) -> list[tuple[Link, float, Picture | None]]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import statistics
 from typing import Any
 
 from markupsafe import Markup
 
 from leaflineage.records import Accuracy
 from leaflineage.website import links, sentences
+from leaflineage.website.assumptions import list_assumptions, name_mostly_unexplained, uses_semi_nmf
 from leaflineage.website.context import Site, base_path_of, is_built
-from leaflineage.website.pages import DataFile, DataPage, Fact, Group, Link, MethodPage, NotFoundPage
+from leaflineage.website.pages import DataFile, DataPage, Fact, FamilyFiles, Group, Link, MethodPage, NotFoundPage
 from leaflineage.website.papers import PAPERS
 from leaflineage.website.view_families import explained_of, list_unlisted, reason_of
+from leaflineage.website.view_trust import is_mostly_rest, tell_strips, view_strips, view_trust_rows
 from leaflineage.website.words import write_bytes, write_decimal, write_integer, write_percent
 
 
@@ -23,6 +26,7 @@ def view_method(site: Site) -> MethodPage:
     classifier, run = index.classifier, index.run
     built = [family for family in index.families if is_built(family)]
     missing = [family for family in index.families if not is_built(family)]
+    strips = view_strips(site)
     return MethodPage(
         frame=site.make_frame(page, words("method.title"), words("method.description")),
         sentences=(
@@ -36,6 +40,11 @@ def view_method(site: Site) -> MethodPage:
             ),
         ),
         steps=_list_steps(site),
+        assumptions=list_assumptions(site),
+        strips=strips,
+        strips_alt=tell_strips(site, strips) if strips else "",
+        strips_caption=words("strips.caption", n=len(built)),
+        trust_rows=view_trust_rows(site),
         classifier=_describe_classifier(site),
         figures=_list_figures(site),
         settings=_group_settings(run.settings),
@@ -57,9 +66,16 @@ def view_method(site: Site) -> MethodPage:
 def _list_steps(site: Site) -> tuple[Fact, ...]:
     words, classifier = site.words, site.index.classifier
     rows, columns = classifier.map_size
+    signed, semi = bool(classifier.negative_energy), uses_semi_nmf(site)
     return (
-        Fact(words("method.features"), words("method.features_text", rows=rows, columns=columns)),
-        Fact(words("method.factorize"), words("method.factorize_text", fit_on=site.index.run.fit_on)),
+        Fact(
+            words("method.features"),
+            words("method.features_signed" if signed else "method.features_text", rows=rows, columns=columns),
+        ),
+        Fact(
+            words("method.factorize"),
+            words("method.factorize_semi" if semi else "method.factorize_text", fit_on=site.index.run.fit_on),
+        ),
         Fact(
             words("method.rank"),
             words("method.rank_exact") if classifier.affine_head else words("method.rank_sampled"),
@@ -129,7 +145,7 @@ def _write_accuracy(site: Site, accuracy: Accuracy) -> str:
 def _list_figures(site: Site) -> tuple[Fact, ...]:
     words, index = site.words, site.index
     built = [family for family in index.families if is_built(family)]
-    explained = sorted(value for family in built if (value := explained_of(family)) is not None)
+    explained = [value for family in built if (value := explained_of(family)) is not None]
     facts = [
         Fact(words("method.specimens"), write_integer(index.n_specimens)),
         Fact(words("method.set_aside_n"), write_integer(index.n_set_aside)),
@@ -137,8 +153,7 @@ def _list_figures(site: Site) -> tuple[Fact, ...]:
         Fact(words("method.n_concepts"), write_integer(sum(len(family.concepts) for family in built))),
     ]
     if explained:
-        middle = explained[len(explained) // 2]
-        facts.append(Fact(words("method.explained"), write_percent(middle, words)))
+        facts.append(Fact(words("method.explained"), write_percent(statistics.median(explained), words)))
     facts.append(Fact(words("method.seed"), str(index.run.seed)))
     if index.version:
         facts.append(Fact(words("method.version"), index.version))
@@ -163,6 +178,9 @@ def _list_caveats(site: Site, n_missing: int) -> list[str]:
         words("caveat.score", n=index.classifier.n_outputs),
         words("caveat.wrong_by_design", n=n_min) if n_min else words("caveat.wrong_by_design_plain"),
     ]
+    unexplained = [family for family in index.families if is_built(family) and is_mostly_rest(family)]
+    if unexplained:
+        caveats.insert(0, name_mostly_unexplained(site, unexplained))
     if index.drawn:
         caveats[:0] = [words("drawn.sentence"), words("drawn.planted")]
     if any(family.order for family in index.families):
@@ -206,12 +224,13 @@ def write_setting(value: Any) -> str:
     return str(value)
 
 
-def view_data(site: Site, files: list[tuple[str, str, int, str]]) -> DataPage:
+def view_data(site: Site, files: list[tuple[str, str, int, str]], sizes: dict[str, int]) -> DataPage:
     """Return the page of files to download.
 
     Parameters
     ----------
     files : list of (address, key of its note, size in bytes, sha256)
+    sizes : {address: bytes} of the families' own files
     """
     words, page = site.words, links.DATA
     return DataPage(
@@ -220,9 +239,27 @@ def view_data(site: Site, files: list[tuple[str, str, int, str]]) -> DataPage:
             DataFile(Link(address.rpartition("/")[2], site.link(page, address)), words(key), write_bytes(size), digest)
             for address, key, size, digest in files
         ),
+        family_files=tuple(_list_family_files(site, page, sizes)),
         licences=site.list_licences(),
         fields=tuple(Fact(name, text) for name, text in words.table("data.field").items()),
     )
+
+
+def _list_family_files(site: Site, page: str, sizes: dict[str, int]) -> list[FamilyFiles]:
+    """Return the files of each family that has any."""
+
+    def find(address: str) -> tuple[Link, str] | None:
+        if address not in sizes:
+            return None
+        return Link(address.rpartition("/")[2], site.link(page, address)), write_bytes(sizes[address])
+
+    listed = []
+    for family in site.index.families:
+        importances, bank = find(links.importances_file(family.slug)), find(links.bank_file(family.slug))
+        link = site.family_link(page, family.slug)
+        if link is not None and (importances or bank):
+            listed.append(FamilyFiles(link, importances, bank))
+    return listed
 
 
 def view_not_found(site: Site, style: str) -> NotFoundPage:

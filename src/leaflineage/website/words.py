@@ -8,12 +8,14 @@ Numbers are written here too: integers of per cent behind a narrow no-break spac
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from leaflineage.errors import SiteError
+from leaflineage.records import Span
 
 NARROW_SPACE = "\u202f"
 MINUS = "\u2212"
@@ -117,6 +119,33 @@ def write_signed(value: float, digits: int = 2) -> str:
     return text if text.startswith(MINUS) or float(text) == 0 else f"+{text}"
 
 
+def write_interval(span: Span, words: Words, write: Callable[[float], str] = write_decimal) -> str:
+    """Return "0.10–0.26", or "−0.10 to +0.26" where an end carries a sign."""
+    low, high = (write(end) for end in span)
+    signed = any(text[:1] in (MINUS, "+") for text in (low, high))
+    return words("interval.signed" if signed else "interval.plain", low=low, high=high)
+
+
+def write_percent_interval(span: Span, words: Words) -> str:
+    """Return "92–95 %"; with a decimal where whole per cent would hide the difference."""
+    digits = 0 if round(span[0] * 100) != round(span[1] * 100) else 1
+    low, high = (write_decimal(end * 100, digits) for end in span)
+    return words("percent.interval", low=low, high=high)
+
+
+def write_measured(value: float, span: Span | None, words: Words, write: Callable[[float], str] = write_decimal) -> str:
+    """Return a number and, where it is known, its interval in brackets."""
+    if span is None:
+        return write(value)
+    return words("interval.of", value=write(value), interval=write_interval(span, words, write))
+
+
+def write_measured_percent(value: float, span: Span | None, words: Words) -> str:
+    """Return a share and, where it is known, its interval in brackets."""
+    text = write_percent(value, words)
+    return text if span is None else words("interval.of", value=text, interval=write_percent_interval(span, words))
+
+
 def write_bytes(n: int) -> str:
     """Return a size in kB or MB."""
     if n >= 1_000_000:
@@ -124,10 +153,10 @@ def write_bytes(n: int) -> str:
     return f"{max(1, round(n / 1e3))}\u00a0kB"
 
 
-def write_length(fraction: float) -> str:
-    """Return a fraction as a length in per cent for SVG: at most three decimals, never below zero."""
-    text = f"{max(0.0, fraction) * 100:.3f}".rstrip("0").rstrip(".")
-    return f"{text}%"
+def write_length(fraction: float, digits: int = 3) -> str:
+    """Return a fraction as a length in per cent for SVG: at most so many decimals, never below zero."""
+    text = f"{max(0.0, fraction) * 100:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if digits else text}%"
 
 
 def write_percent(fraction: float, words: Words) -> str:

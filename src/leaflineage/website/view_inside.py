@@ -1,0 +1,94 @@
+"""Concepts inside a concept: what a concept's crops hold, factorised again."""
+
+from __future__ import annotations
+
+from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Subconcept
+from leaflineage.website.context import Site, identify, number_of
+from leaflineage.website.figures import leaf_word, make_picture
+from leaflineage.website.pages import Inside, Picture, Subplate
+from leaflineage.website.words import write_decimal, write_measured, write_measured_percent, write_percent, write_signed
+
+N_CROPS = 6  # of a sub-concept
+
+
+def view_inside(
+    site: Site, page: str, family: AtlasFamily, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
+) -> Inside | None:
+    """Return how a concept was divided and into what, or None where it was not."""
+    found = concept.recursion
+    if found is None or not found.subconcepts:
+        return None
+    words = site.words
+    key = "inside.sentence_semi" if found.method == "semi-nmf" else "inside.sentence_nmf"
+    widest = max(each.importance.share for each in found.subconcepts)
+    return Inside(
+        root=site.tell_concept(concept),
+        sentence=words(key, n=found.n_crops, layer=found.layer),
+        rest=words(
+            "inside.rest",
+            rest=write_percent(found.rest_share, words),
+            error=write_decimal(found.relative_error),
+        ),
+        plates=tuple(_view_plate(site, page, family, concept, each, specimens, widest) for each in found.subconcepts),
+    )
+
+
+def name_subconcept(site: Site, concept: AtlasConcept, inside: Subconcept) -> str:
+    """Return "Concept 3.1" for the first concept inside concept 3."""
+    last = inside.id.rpartition("-")[2]
+    number = int(last) if last.isdigit() else inside.concept_index + 1
+    return site.words("inside.label", number=number_of(concept), inside=number)
+
+
+def _view_plate(
+    site: Site,
+    page: str,
+    family: AtlasFamily,
+    concept: AtlasConcept,
+    inside: Subconcept,
+    specimens: dict[str, AtlasSpecimen],
+    widest: float,
+) -> Subplate:
+    words, importance, label = site.words, inside.importance, name_subconcept(site, concept, inside)
+    against = importance.contribution < 0
+    return Subplate(
+        anchor=inside.id.rpartition("/")[2],
+        label=label,
+        share=importance.share,
+        share_text=write_measured_percent(importance.share, importance.share_interval, words),
+        widest=widest,
+        against=against,
+        sentence=words(
+            "inside.takes" if against else "inside.adds",
+            value=write_measured(importance.contribution, importance.contribution_interval, words, write_signed),
+        ),
+        picture=_picture(site, page, family, inside, label),
+        crops=_crops(site, page, family, inside, label, specimens),
+    )
+
+
+def _picture(site: Site, page: str, family: AtlasFamily, inside: Subconcept, label: str) -> Picture | None:
+    if not inside.visualizations:
+        return None
+    first = inside.visualizations[0]
+    alt = site.words("alt.inside_visualization", concept=label, family=family.name, rank=inside.rank)
+    return make_picture(page, first.image, first.width, first.height, alt)
+
+
+def _crops(
+    site: Site, page: str, family: AtlasFamily, inside: Subconcept, label: str, specimens: dict[str, AtlasSpecimen]
+) -> tuple[Picture, ...]:
+    crops = [crop for crop in inside.crops if crop.kind == "top"][:N_CROPS]
+    pictures = []
+    for n, crop in enumerate(crops, 1):
+        alt = site.words(
+            "alt.inside_crop",
+            leaf=leaf_word(site),
+            specimen=identify(specimens[crop.specimen], site.words),
+            n=n,
+            all=len(crops),
+            concept=label,
+            family=family.name,
+        )
+        pictures.append(make_picture(page, crop.image, crop.width, crop.height, alt))
+    return tuple(pictures)

@@ -1,0 +1,188 @@
+"""Charts: images stand where their importances put them, curves where their numbers are, and each number is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from leaflineage.records import AtlasFamily, CurvePoint, FidelityCurve, Index, Measure
+from leaflineage.resources import find_resource
+from leaflineage.website import links
+from leaflineage.website.bake import list_pages, read_family, read_record
+from leaflineage.website.charts import (
+    MOST_MARKS,
+    N_TONES,
+    find_ticks,
+    has_curve,
+    make_fidelity_charts,
+    make_number_curve,
+    make_spread,
+)
+from leaflineage.website.context import Site
+from leaflineage.website.words import Words
+
+Made = tuple[Site, AtlasFamily]
+PAGE = links.family_page("betulaceae")
+
+
+@pytest.fixture(scope="module")
+def made(run_folder: Path) -> Made:
+    index = read_record(run_folder / "index.json", Index, "index")
+    site = Site(index, Words.load(find_resource("locale") / "en.toml"), frozenset(list_pages(index)), None, None)
+    return site, read_family(run_folder, "betulaceae")[0]
+
+
+def place_images(family: AtlasFamily, owners: list[str | None]) -> AtlasFamily:
+    places = [((i % 20) / 19, (i // 20 % 20) / 19) for i in range(len(owners))]
+    return family.model_copy(update={"layout": places, "image_dominants": owners})
+
+
+def test_every_image_stands_at_its_place_under_the_mark_of_its_dominant_concept(made: Made) -> None:
+    site, family = made
+    first, second = (concept.id for concept in family.concepts[:2])
+    few = family.model_copy(
+        update={
+            "layout": [(0.0, 0.0), (1.0, 0.25), (0.5, 1.0), (0.4, 0.4)],
+            "image_dominants": [first, second, "rest", None],
+        }
+    )
+    spread = make_spread(site, PAGE, few, 3)
+    assert spread is not None
+    symbols = {line.label: line.symbol for line in spread.lines}
+    one, two = (site.name_concept(concept) for concept in family.concepts[:2])
+    assert {(mark.symbol, mark.x, mark.y) for mark in spread.marks} == {
+        (symbols[one], 0.0, 1.0),
+        (symbols[two], 1.0, 0.75),
+        ("m-rest", 0.5, 0.0),
+        ("m-none", 0.4, 0.6),
+    }
+    assert [line.n for line in spread.lines] == [1, 1, 1, 1]
+    assert f"1 by {one}, 1 by {two}" in spread.label
+
+
+def test_the_counts_beside_the_marks_are_of_all_images(made: Made) -> None:
+    site, family = made
+    spread = make_spread(site, PAGE, family, 3)
+    assert spread is not None
+    assert sum(line.n for line in spread.lines) == len(family.image_dominants) == len(spread.marks)
+    assert sum(line.share for line in spread.lines) == pytest.approx(1)
+    drawn = Counter(mark.symbol for mark in spread.marks)
+    assert drawn == {line.symbol: line.n for line in spread.lines}
+    for line in spread.lines:
+        assert f"{line.n} by {line.label}" in spread.label
+
+
+def test_a_concept_that_no_page_shows_is_counted_with_the_rest(made: Made) -> None:
+    site, family = made
+    spread = make_spread(site, PAGE, place_images(family, ["betulaceae/concept-77", "rest"]), 3)
+    assert spread is not None
+    assert [(line.symbol, line.n, line.href) for line in spread.lines] == [("m-rest", 2, None)]
+
+
+def test_marks_are_told_apart_by_number_and_the_first_ones_by_tone_too(made: Made) -> None:
+    site, family = made
+    many = [
+        family.concepts[0].model_copy(update={"id": f"betulaceae/concept-{n:02d}", "concept_index": n - 1, "rank": n})
+        for n in (1, 2, 3, 1, 2, 3, 4, 5, 6, 7)
+    ]
+    ids = list(dict.fromkeys(concept.id for concept in many))
+    site = Site(site.index, site.words, site.plan | {links.concept_page(each) for each in ids}, None, None)
+    wide = place_images(family.model_copy(update={"concepts": [many[0], many[1], *many[5:]]}), [*ids, "rest"])
+    spread = make_spread(site, PAGE, wide, 3)
+    assert spread is not None
+    numbered = [line for line in spread.lines if line.number]
+    assert [line.tone for line in numbered] == [str(n + 1) if n < N_TONES else "plain" for n in range(len(numbered))]
+    assert len({line.number for line in numbered}) == len(numbered) == 7
+    assert spread.lines[-1].tone == "rest"
+
+
+def test_of_very_many_images_every_second_of_each_concept_is_drawn_and_no_concept_goes(made: Made) -> None:
+    site, family = made
+    first, second, third = (concept.id for concept in family.concepts)
+    owners: list[str | None] = [first] * 500 + [second] * 200 + [third]
+    spread = make_spread(site, PAGE, place_images(family, owners), 3)
+    assert spread is not None
+    assert len(spread.marks) <= MOST_MARKS + 3
+    assert sorted(Counter(mark.symbol for mark in spread.marks).values()) == [1, 100, 250]
+    assert [line.n for line in spread.lines] == [500, 200, 1]
+    assert "One image in 2 of each concept is drawn" in spread.caption
+    whole = make_spread(site, PAGE, place_images(family, owners[:MOST_MARKS]), 3)
+    assert whole is not None
+    assert "is drawn" not in whole.caption
+
+
+def test_a_family_without_places_has_no_figure_of_its_images(made: Made) -> None:
+    site, family = made
+    assert make_spread(site, PAGE, family.model_copy(update={"layout": None}), 3) is None
+
+
+def test_the_curve_of_numbers_rises_to_one_and_marks_the_chosen(made: Made) -> None:
+    site, family = made
+    assert family.factorization is not None
+    points = [
+        CurvePoint(n_concepts=8, relative_error=0.25, stability=0.5, chosen=True),
+        CurvePoint(n_concepts=4, relative_error=0.5, stability=1.0),
+        CurvePoint(n_concepts=24, relative_error=0.0, stability=0.25),
+    ]
+    facts = family.factorization.model_copy(update={"curve": points})
+    figure = make_number_curve(site, family.model_copy(update={"factorization": facts}), 4)
+    assert figure is not None
+    error, stability = figure.chart.lines
+    assert (error.kind, error.dots) == ("error", ((0.0, 0.5), (0.2, 0.75), (1.0, 1.0)))
+    assert (stability.kind, stability.dots) == ("stability", ((0.0, 0.0), (0.2, 0.5), (1.0, 0.75)))
+    assert error.points == "0.0,50.0 20.0,75.0 100.0,100.0"
+    assert [tick.text for tick in figure.chart.x_ticks] == ["4", "8", "24"]
+    assert figure.chart.chosen is not None
+    assert figure.chart.chosen.at == 0.2
+    assert "with 8, 0.25 and 0.50" in figure.chart.label
+
+
+def test_one_number_that_was_given_makes_no_curve(made: Made) -> None:
+    site, family = made
+    assert family.factorization is not None
+    given = family.model_copy(update={"factorization": family.factorization.model_copy(update={"curve": []})})
+    for each in (given, family.model_copy(update={"factorization": None})):
+        assert not has_curve(each)
+        assert make_number_curve(site, each, 4) is None
+
+
+def test_deletion_and_insertion_stand_on_one_axis_of_logits(made: Made) -> None:
+    site, family = made
+    area = Measure(value=1.0)
+    curve = FidelityCurve(
+        order="contribution",
+        deletion=[4.0, 1.0, 0.0],
+        insertion=[0.0, 3.0, 4.0],
+        deletion_area=area,
+        insertion_area=area,
+    )
+    deletion, insertion = make_fidelity_charts(site, family, [curve])
+    assert deletion.zero == insertion.zero
+    assert deletion.zero is not None
+    first, *_, last = deletion.lines[0].dots
+    assert first[0] == 0
+    assert last == (1.0, pytest.approx(deletion.zero))
+    assert insertion.lines[0].dots[0][1] == pytest.approx(deletion.zero)
+    assert insertion.lines[0].dots[2][1] == pytest.approx(first[1])
+    quarter = (deletion.zero - deletion.lines[0].dots[1][1]) / (deletion.zero - first[1])
+    assert quarter == pytest.approx(0.25)
+    assert [tick.text for tick in deletion.x_ticks] == ["0", "1", "2"]
+    assert "By contribution: +4.00, +1.00, 0.00" in deletion.label
+    assert make_fidelity_charts(site, family, []) == ()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "texts"),
+    [
+        (0.0, 1.0, ["0.0", "0.5", "1.0"]),
+        (-0.3, 2.7, ["0", "1", "2"]),
+        (-120.0, 30.0, ["\u2212100", "\u221250", "0"]),
+        (0.0, 0.04, ["0.00", "0.01", "0.02", "0.03", "0.04"]),
+    ],
+)
+def test_an_axis_has_round_ticks_inside_it(low: float, high: float, texts: list[str]) -> None:
+    ticks = find_ticks(low, high)
+    assert [text for _, text in ticks] == texts
+    assert all(low - 1e-9 <= value <= high + 1e-9 for value, _ in ticks)
