@@ -30,11 +30,13 @@ from running import open_run, run_stages
 from scipy.optimize import linear_sum_assignment
 
 from leaflineage.concepts.crops import centre_box, find_top_cells
-from leaflineage.concepts.factorization import encode, factorize, measure_relative_error
+from leaflineage.concepts.encoding import encode
+from leaflineage.concepts.factorization import Method, factorize, measure_relative_error
 from leaflineage.concepts.importance import compute_exact_importances
 from leaflineage.config import load_config
 from leaflineage.images import cut_image, decode_image, fit_image
 from leaflineage.stages.context import Context
+from leaflineage.stages.factorize import TOLERANCES
 
 Floats = NDArray[np.floating]
 WAYS = ("cells", "crops", "both")
@@ -56,6 +58,7 @@ class Leaves:
     of_crop: NDArray[np.int32]  # specimen of each crop
     boxes: NDArray[np.int32]  # of each crop, pixels of the original
     output: int
+    method: Method
 
 
 @click.command()
@@ -135,6 +138,7 @@ def read_leaves(context: Context) -> Leaves:
         of_crop=crops["specimen"],
         boxes=crops["box"],
         output=output,
+        method="semi-nmf" if context.model.signed else "nmf",
     )
 
 
@@ -162,7 +166,16 @@ def fit(leaves: Leaves, way: str, specimens: NDArray[np.intp], *, n_concepts: in
     if way != "cells":
         parts.append(leaves.crops[np.isin(leaves.of_crop, specimens)])
     activations = np.concatenate(parts).astype(np.float32)
-    return factorize(activations, n_concepts=n_concepts, seed=seed, max_iterations=400).concept_bank
+    found = factorize(
+        activations,
+        n_concepts=n_concepts,
+        seed=seed,
+        max_iterations=400,
+        tolerance=TOLERANCES[leaves.method],
+        method=leaves.method,
+        device="cpu",
+    )
+    return found.concept_bank
 
 
 def measure(leaves: Leaves, bank: Floats, specimens: NDArray[np.intp], head: dict[str, Floats]) -> tuple[float, float]:

@@ -74,8 +74,10 @@ def test_planted_prints_shares_of_both_twins(load, tmp_path: Path) -> None:
     )
     assert found.exit_code == 0
     rows = [line.split("|") for line in found.output.splitlines() if line.startswith("| corner-label |")]
-    assert [row[2].strip() for row in rows] == ["without", "with"]
-    assert all(0 <= float(value.split()[0]) <= 1 for row in rows for value in row[3:10])
+    assert [row[2].strip() for row in rows] == ["without", "with"] * 2  # two tables
+    assert all(0 <= float(value.split()[0]) <= 1 for row in rows for value in row[3:-1])
+    explained, placed = ([float(value.split()[0]) for value in row[3:6]] for row in (rows[2], rows[2][3:]))
+    assert all(inside <= whole + 0.01 for inside, whole in zip(placed, explained, strict=True))
 
 
 def test_a_share_in_the_zone_is_weighted_by_importance_and_leaves_absent_concepts_out(load) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from leaflineage.concepts.attribution import N_COPIES
 from leaflineage.concepts.importance import FIRST_DESIGNS
 from leaflineage.concepts.sobol import N_SCRAMBLINGS
 from leaflineage.config import Config, check_places
@@ -31,6 +32,7 @@ KB_SPECIMEN, KB_CROP, KB_PICTURE, KB_PAGE = 16, 5, 34, 26  # measured on the dra
 N_TIMED = 16
 N_TRIED_FAMILIES, N_TRIED_LEAVES = 2, 24  # on which the rest is measured where no run has it
 N_STEPS = 2
+BACKWARD = 3.2  # a pass forward and backward over one forward
 
 
 @dataclass
@@ -262,15 +264,22 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
     n_shown = min(config.concepts.most_concepts, config.atlas.n_shown)
     rows, columns, channels = context.model.map_shape
     cells = sum(min(count * rows * columns, config.concepts.max_cells) for count in n_specimens.values())
-    products = cells * channels * config.concepts.most_concepts * (1 + config.concepts.refits)
+    concepts = config.concepts
+    tried = concepts.n_concepts_tried if concepts.n_concepts == "auto" else [concepts.n_concepts]
+    products = cells * channels * sum(tried) * (1 + concepts.refits)
+    n_pictures = len(n_specimens) * n_shown
+    n_maps = n_pictures * min(concepts.n_attributions, concepts.n_crops) * N_COPIES
+    drawing = settings.n_visualizations * settings.steps * step
+    n_subconcepts = n_pictures * (concepts.n_subconcepts if concepts.recurse > 1 else 0)
     return {
         "probe": min(n, N_PROBED) * (forward + 0.004),
         "extract": n * (forward + 0.004),
         "factorize": products * 2e-7 / 1.6,
         "rank": 0.0 if context.model.affine_head else _time_head(config, context, list(n_specimens.values())),
         "fidelity": len(n_specimens) * (0.4 + N_RANDOM_WEIGHTS * (forward + 0.004)),
-        "illustrate": n * 0.012,
-        "visualize": len(n_specimens) * n_shown * settings.n_visualizations * settings.steps * step,
+        "illustrate": n * 0.012 + n_maps * BACKWARD * forward,
+        "recurse": n_subconcepts * (0.7 + drawing),
+        "visualize": n_pictures * drawing,
         "bake": 2 + 0.05 * len(n_specimens) * n_shown,
     }
 

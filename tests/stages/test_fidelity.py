@@ -298,9 +298,9 @@ def imagine(monkeypatch: pytest.MonkeyPatch, *, largest: float = 1.0) -> None:
             yield index, None, np.full((8, 8, 3), 255 * side, dtype=np.uint8), None
 
     def features(images: Any) -> Any:
-        one, other = torch.tensor([[largest, 0, 0, 0], [0, 1.0, 0, 0]])
+        one, other = torch.tensor([[1.0, 0, 0, 0], [0, largest, 0, 0]])
         side = images.mean(dim=(1, 2, 3))[:, None]
-        return ((1 - side) * one + side * other)[:, None, None].expand(len(images), *SHAPE)
+        return torch.where(side > 0.5, other, one)[:, None, None].expand(len(images), *SHAPE)
 
     network = SimpleNamespace(features=features, head_weight=torch.from_numpy(WEIGHT), head_bias=torch.from_numpy(BIAS))
     monkeypatch.setattr(fidelity, "read_specimens", read)

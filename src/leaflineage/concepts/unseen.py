@@ -9,8 +9,8 @@ Every refit is asked about the specimens of groups that it had not drawn (out of
 A: cells; U: their coefficients; ā, ū: a specimen's means; θ: the family's row of the head, centred. Reported is the
 mean over refits; its interval is a bootstrap over groups, in which all refits see the same draw of leaves.
 
-A bank of more concepts always rebuilds more, noise included. How much of it is there to be found is seen from the
-*predicted error*: each half of the channels is rebuilt with coefficients that were found on the other half.
+A bank of more concepts rebuilds noise as well. How much was there to be found is seen from the *predicted error*: each
+half of the channels is rebuilt with coefficients that were found on the other half, which noise says nothing of.
 
 References: Efron and Tibshirani, "Improvements on cross-validation: the .632+ bootstrap method" (1997); Owen and Perry,
 "Bi-cross-validation of the SVD and the nonnegative matrix factorization" (2009).
