@@ -107,7 +107,7 @@ def test_an_error_of_ours_names_its_kind_and_a_defect_is_not_hidden(monkeypatch:
         (["--set", "concepts.n_concept=3"], "Did you mean n_concepts?"),
         (
             ["--set", "concepts.n_concepts=0"],
-            "concepts.n_concepts: input should be greater than or equal to 1. It is 0.",
+            'concepts.n_concepts: needs a whole number from 1 to 99, without quotes, or "auto". It is 0.',
         ),
         (["--set", "nonsense"], "--set wants section.key=value"),
         (["--set", "specimens.root=nowhere"], "[specimens] root: nothing is at"),

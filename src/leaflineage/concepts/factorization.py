@@ -138,9 +138,11 @@ def measure_relative_error(activations: Floats, coefficients: Floats, concept_ba
 
 def measure_negative_energy(activations: Floats) -> float:
     """Return the share of the squares that belongs to negative entries, 0 where all is zero."""
-    squares = np.square(activations, dtype=np.float64)
-    total = float(squares.sum())
-    return float(squares[np.asarray(activations) < 0].sum()) / total if total > 0 else 0.0
+    below = np.minimum(activations, 0)  # (n_cells, n_channels)
+    # Cast piece by piece: the activations may be half of what fits in memory.
+    total = float(np.einsum("ij,ij->", activations, activations, dtype=np.float64, casting="unsafe"))
+    negative = float(np.einsum("ij,ij->", below, below, dtype=np.float64, casting="unsafe"))
+    return negative / total if total > 0 else 0.0
 
 
 def _scale(activations: Floats, method: Method) -> tuple[Floats, float]:
