@@ -24,7 +24,7 @@ the players.
         [--concepts 6] [--seeds 3] [--training-pairs 120] [--epochs 6] [--device cpu]
         [--jobs 1]
 
-Drawings and classifiers stay in the cache. Needs `pip install --no-deps Craft-xai==0.0.3`; an empty module stands in
+Drawings and classifiers stay in the cache. Craft-xai comes with the extra `benchmarks`; an empty module stands in
 for TensorFlow, which it imports for a sampler that is not used.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from reference import match_by_permutation, multiplicative_nmf, multiplicative_semi_nmf
 
@@ -274,3 +275,20 @@ def test_the_relative_error_is_what_is_missing_over_what_is_there() -> None:
 def test_negative_energy_is_the_negative_share_of_squares() -> None:
     assert measure_negative_energy(np.array([[3.0, -4.0], [0.0, 12.0]])) == pytest.approx(16 / 169)
     assert measure_negative_energy(np.zeros((2, 2))) == 0.0
+
+
+# --- devices -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: there the same objective is to be reached")
+@pytest.mark.parametrize("method", METHODS)
+def test_cpu_and_gpu_reach_the_same_objective(method: Method) -> None:
+    activations, _ = plant(0, n_cells=2000, n_channels=256)
+    activations = activations + 0.05 * np.random.default_rng(1).normal(size=activations.shape) ** 2
+    errors = []
+    for device in ("cpu", "cuda"):
+        found = factorize(
+            activations, n_concepts=5, seed=0, max_iterations=400, tolerance=1e-3, method=method, device=device
+        )
+        errors.append(measure_relative_error(activations, found.coefficients, found.concept_bank) ** 2)
+    assert errors[1] == pytest.approx(errors[0], rel=1e-4)
