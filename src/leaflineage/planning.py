@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaflineage.concepts.attribution import N_COPIES
+from leaflineage.concepts.crops import place_grid
 from leaflineage.concepts.importance import FIRST_DESIGNS
 from leaflineage.concepts.sobol import N_SCRAMBLINGS
 from leaflineage.config import Config, check_places
@@ -273,8 +274,8 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
     n_subconcepts = n_pictures * (concepts.n_subconcepts if concepts.recurse > 1 else 0)
     return {
         "probe": min(n, N_PROBED) * (forward + 0.004),
-        "extract": n * (forward + 0.004),
-        "factorize": products * 2e-7 / 1.6,
+        "extract": n * (1 + _count_crops(config)) * (forward + 0.004),
+        "factorize": 0.2 * len(n_specimens) + products * 5e-9,
         "rank": 0.0 if context.model.affine_head else _time_head(config, context, list(n_specimens.values())),
         "fidelity": len(n_specimens) * (0.4 + N_RANDOM_WEIGHTS * (forward + 0.004)),
         "illustrate": n * 0.012 + n_maps * BACKWARD * forward,
@@ -282,6 +283,14 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
         "visualize": n_pictures * drawing,
         "bake": 2 + 0.05 * len(n_specimens) * n_shown,
     }
+
+
+def _count_crops(config: Config) -> float:
+    """Return how many crops a leaf half as long again as wide is cut into, 0 where banks are fitted on cells alone."""
+    settings = config.concepts
+    if settings.fit_on == "cells":
+        return 0
+    return len(place_grid(1000, 1500, crop_side=settings.crop_side, crop_stride=settings.crop_stride))
 
 
 def _time_head(config: Config, context: Context, counts: list[int]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from leaflineage.records import AtlasFamily
 from leaflineage.website.context import Site, is_built
 from leaflineage.website.pages import Fact
+from leaflineage.website.view_trust import has_high_floor
 from leaflineage.website.words import write_measured_percent, write_percent
 
 
@@ -67,11 +68,23 @@ def _tell_further(site: Site) -> list[Fact]:
     if any(concept.children for family in built for concept in family.concepts):
         facts.append(Fact(words("assume.inside"), words("assume.inside_text")))
     if any(family.fidelity for family in built):
-        facts += [Fact(words(f"assume.{key}"), words(f"assume.{key}_text")) for key in ("deletion", "mu", "floors")]
+        facts += [Fact(words(f"assume.{key}"), words(f"assume.{key}_text")) for key in ("deletion", "mu")]
+        facts.append(Fact(words("assume.floors"), _tell_floors(site, built)))
     if any(family.completeness for family in built):
         facts.append(Fact(words("assume.complete"), words("assume.complete_text")))
     facts.append(Fact(words("assume.places"), words("assume.places_text")))
     return facts
+
+
+def _tell_floors(site: Site, built: list[AtlasFamily]) -> str:
+    """Return what floors are, and where one of them is so high that it has to be read with care."""
+    words, text = site.words, site.words("assume.floors_text")
+    high = [family.name for family in built if has_high_floor(family)]
+    if not high:
+        return text
+    if len(high) == sum(family.fidelity is not None for family in built) > 1:
+        return f"{text} {words('assume.floors_high_all')}"
+    return f"{text} {words('assume.floors_high', families=words.join(high))}"
 
 
 def name_mostly_unexplained(site: Site, families: list[AtlasFamily]) -> str:

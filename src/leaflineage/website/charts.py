@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from leaflineage.records import AtlasFamily, FidelityCurve
+from leaflineage.records import AtlasFamily, CurvePoint, FidelityCurve
 from leaflineage.website import links
 from leaflineage.website.context import Site, number_of
 from leaflineage.website.figures import make_axis
@@ -17,6 +17,8 @@ REST = "rest"
 MOST_MARKS = 400  # images drawn; of more, every second, third, … of each concept
 N_TONES = 4  # concepts whose mark has a tone of its own; all marks carry their number
 N_TICKS = 5
+STABLE = 0.85  # the least stability that counts as stable, where the number of concepts is chosen
+COINCIDE = 0.01  # of an axis: lines nowhere further apart are one to the eye
 
 Point = tuple[float, float]
 
@@ -86,7 +88,7 @@ def has_curve(family: AtlasFamily) -> bool:
 
 
 def make_number_curve(site: Site, family: AtlasFamily, figure: int) -> NumberCurve | None:
-    """Return relative error and stability against the number of concepts, or None where one number was given."""
+    """Return stability and errors against the number of concepts, or None where one number was given."""
     facts = family.factorization
     if facts is None or not facts.curve:
         return None
@@ -97,32 +99,54 @@ def make_number_curve(site: Site, family: AtlasFamily, figure: int) -> NumberCur
     def place(n: int) -> float:
         return (n - low) / (high - low) if high > low else 0.5
 
-    top = max(1.0, *(max(each.relative_error, each.stability) for each in curve))
-    error = [(place(each.n_concepts), 1 - clamp(each.relative_error / top)) for each in curve]
-    stability = [(place(each.n_concepts), 1 - clamp(each.stability / top)) for each in curve]
+    measures = _list_measures(curve)
+    labels = {kind: words(f"curve.{kind}") for kind in measures}
+    top = max(1.0, *(value for values in measures.values() for value in values.values()))
     told = [
         words(
             "curve.told",
-            n=each.n_concepts,
-            error=write_decimal(each.relative_error),
-            stability=write_decimal(each.stability),
+            n=n,
+            values=words("list.comma").join(
+                f"{labels[kind]} {write_decimal(values[n])}" for kind, values in measures.items() if n in values
+            ),
         )
-        for each in curve
+        for n in (each.n_concepts for each in curve)
     ]
     chosen = next((each for each in curve if each.chosen), None)
     chart = Chart(
         heading="",
-        label=words("curve.alt", family=family.name, points=words("list.semicolon").join(told)),
-        lines=(
-            make_line("error", words("curve.error"), error),
-            make_line("stability", words("curve.stability"), stability),
+        label=words(
+            "curve.alt",
+            measures=words("list.comma").join(labels.values()),
+            family=family.name,
+            points=words("list.semicolon").join(told),
+        ),
+        lines=tuple(
+            make_line(kind, labels[kind], [(place(n), 1 - clamp(value / top)) for n, value in values.items()])
+            for kind, values in measures.items()
         ),
         x_ticks=tuple(Tick(place(each.n_concepts), str(each.n_concepts)) for each in curve),
         y_ticks=tuple(Tick(1 - value / top, write_decimal(value, 1)) for value in (0.0, 0.5, 1.0)),
         x_label=words("curve.x"),
         chosen=Tick(place(chosen.n_concepts), words("curve.chosen", n=chosen.n_concepts)) if chosen else None,
+        least=Tick(1 - STABLE / top, write_decimal(STABLE)),
     )
-    return NumberCurve(figure, chart, words("curve.caption"))
+    caption = [words("curve.caption", stable=write_decimal(STABLE))]
+    if "predicted" in measures:
+        caption.append(words("curve.caption_predicted"))
+    if chosen:
+        caption.append(words("curve.caption_chosen"))
+    return NumberCurve(figure, chart, " ".join(caption))
+
+
+def _list_measures(curve: Sequence[CurvePoint]) -> dict[str, dict[int, float]]:
+    """Return {measure: {number of concepts: value}}; what an older run did not measure is not among them."""
+    measures = {
+        "error": {each.n_concepts: each.relative_error for each in curve},
+        "predicted": {each.n_concepts: each.predicted_error for each in curve if each.predicted_error is not None},
+        "stability": {each.n_concepts: each.stability for each in curve},
+    }
+    return {kind: values for kind, values in measures.items() if values}
 
 
 # --- deletion and insertion ----------------------------------------------------------------------------------
@@ -169,6 +193,16 @@ def make_fidelity_charts(site: Site, family: AtlasFamily, curves: Sequence[Fidel
             )
         )
     return tuple(charts)
+
+
+def do_orders_coincide(curves: Sequence[FidelityCurve]) -> bool:
+    """Return whether the lines by contribution and by importance lie on one another in both charts."""
+    found = {each.order: [*each.deletion, *each.insertion] for each in curves}
+    if "contribution" not in found or "importance" not in found:
+        return False
+    low, high = make_axis([value for values in found.values() for value in values])
+    pairs = zip(found["contribution"], found["importance"], strict=True)
+    return all(abs(one - other) <= COINCIDE * (high - low) for one, other in pairs)
 
 
 # --- lines and axes ------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ POLICY = (
     "font-src 'self' file:; base-uri 'none'; form-action 'none'"
 )
 
+UNSTABLE = "unstable"  # the flag of a concept that refits do not find again
+
 
 @dataclass(frozen=True)
 class Site:
@@ -192,6 +194,11 @@ def number_of(concept: AtlasConcept) -> int:
 def is_built(family: AtlasFamily) -> bool:
     """Return whether a family has concepts to show."""
     return bool(family.concepts) and family.missing is None
+
+
+def list_stable(family: AtlasFamily) -> list[AtlasConcept]:
+    """Return the concepts of a family that refits find again, by rank: those a search may lead to."""
+    return [concept for concept in family.concepts if UNSTABLE not in concept.flags]
 
 
 def species_of(specimen: AtlasSpecimen) -> str | None:

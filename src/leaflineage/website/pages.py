@@ -118,7 +118,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over an axis; ``zero`` is where nought stands, ``chosen`` a place on the x axis that is marked."""
+    """Lines over an axis; nought stands at ``zero``; ``chosen`` and ``least`` are places marked on x and y."""
 
     heading: str
     label: str  # what stands for the figure
@@ -128,6 +128,7 @@ class Chart:
     x_label: str
     zero: float | None = None
     chosen: Tick | None = None
+    least: Tick | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,7 @@ class Trust:
     orders: tuple[OrderLine, ...]
     sentences: tuple[str, ...]
     floors: tuple[FloorLine, ...]
+    floor_note: str | None
     facts: tuple[Fact, ...]
 
 
@@ -458,6 +460,8 @@ class Inside:
     root: str
     sentence: str
     rest: str
+    kept: str | None
+    error: str
     plates: tuple[Subplate, ...]
 
 

@@ -2,6 +2,7 @@
 
 An entry is [kind, title, detail, address, further words]; the browser builds the MiniSearch index of them when the box
 is first used. Titles and addresses stand once; families come first, so that equal scores favour them.
+Concepts that refits do not find again are left out: they stand on their family's page, marked unstable.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from typing import Any
 
 from leaflineage.website import links
-from leaflineage.website.context import Site, is_built
+from leaflineage.website.context import Site, is_built, list_stable
 from leaflineage.website.view_families import list_genera
 
 KINDS = ("family", "genus", "species", "concept", "specimen")
@@ -28,7 +29,7 @@ def make_search_index(site: Site) -> str:
         address = links.family_page(family.slug)
         entries += [[1, genus, family.name, address, ""] for genus in list_genera(family)]
         entries += [[2, species, family.name, address, ""] for species in family.species if " " in species]
-        for concept in family.concepts if is_built(family) else []:
+        for concept in list_stable(family) if is_built(family) else []:
             terms = " ".join(concept.name.terms) if concept.name else ""
             entries.append([3, site.name_concept(concept), family.name, links.concept_page(concept.id), terms])
     for query in site.index.queries:

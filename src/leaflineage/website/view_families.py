@@ -9,7 +9,7 @@ from markupsafe import Markup
 from leaflineage.records import AtlasFamily, AtlasSpecimen
 from leaflineage.website import links, sentences
 from leaflineage.website.charts import has_curve, make_number_curve, make_spread
-from leaflineage.website.context import Site, identify, is_built, species_of
+from leaflineage.website.context import Site, identify, is_built, list_stable, species_of
 from leaflineage.website.figures import (
     leaf_word,
     make_badges,
@@ -67,8 +67,9 @@ def list_unlisted(site: Site) -> tuple[Fact, ...]:
 def _view_line(site: Site, page: str, family: AtlasFamily, first_of_order: bool) -> FamilyLine:
     first = family.concepts[0] if is_built(family) else None
     terms = [family.name, *family.aliases, family.common_name or "", family.order or "", *family.species]
-    terms += [concept.name.text for concept in family.concepts if concept.name]
-    terms += [site.name_concept(first)] if first else []
+    stable = list_stable(family)
+    terms += [concept.name.text for concept in stable if concept.name]
+    terms += [site.name_concept(first)] if first in stable else []
     return FamilyLine(
         name=family.name,
         href=site.link(page, links.family_page(family.slug)),

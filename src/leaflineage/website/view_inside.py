@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Subconcept
+from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Recursion, Subconcept
 from leaflineage.website.context import Site, identify, number_of
 from leaflineage.website.figures import leaf_word, make_picture
 from leaflineage.website.pages import Inside, Picture, Subplate
@@ -24,13 +24,20 @@ def view_inside(
     return Inside(
         root=site.tell_concept(concept),
         sentence=words(key, n=found.n_crops, layer=found.layer),
-        rest=words(
-            "inside.rest",
-            rest=write_percent(found.rest_share, words),
-            error=write_decimal(found.relative_error),
-        ),
+        rest=words("inside.rest", rest=write_percent(found.rest_share, words)),
+        kept=_tell_kept(site, found),
+        error=words("inside.error", error=write_decimal(found.relative_error)),
         plates=tuple(_view_plate(site, page, family, concept, each, specimens, widest) for each in found.subconcepts),
     )
+
+
+def _tell_kept(site: Site, found: Recursion) -> str | None:
+    """Return how much of the concept the enlarged squares hold: less than their leaves, or more."""
+    if found.coefficient_kept is None:
+        return None
+    percentage = round(100 * found.coefficient_kept)
+    key = "inside.kept_more" if percentage > 100 else "inside.kept"
+    return site.words(key, kept=site.words("percent.plain", value=percentage))
 
 
 def name_subconcept(site: Site, concept: AtlasConcept, inside: Subconcept) -> str:

@@ -78,13 +78,26 @@ def _list_steps(site: Site) -> tuple[Fact, ...]:
         ),
         Fact(
             words("method.rank"),
-            words("method.rank_exact") if classifier.affine_head else words("method.rank_sampled"),
+            words("method.rank_exact") if classifier.affine_head else _tell_sampling(site),
         ),
         Fact(words("method.share"), words("method.share_text")),
         Fact(words("method.sign"), words("method.sign_text")),
         Fact(words("method.crops"), words("method.crops_text")),
         Fact(words("method.visualize"), words("method.visualize_text")),
     )
+
+
+def _tell_sampling(site: Site) -> str:
+    """Return how importance was sampled, and until when, where the run says so."""
+    words, settings = site.words, site.index.run.settings.get("importance", {})
+    if not {"half_width", "max_evaluations"} <= settings.keys():
+        return words("method.rank_sampled")
+    until = words(
+        "method.rank_sampled_until",
+        half_width=write_decimal(settings["half_width"], 3 if settings["half_width"] < 0.01 else 2),
+        most=write_integer(settings["max_evaluations"]),
+    )
+    return f"{words('method.rank_sampled')} {until}"
 
 
 def _describe_classifier(site: Site) -> tuple[Fact, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from leaflineage.records import AtlasFamily, Completeness, Fidelity, FidelityCurve, Measure
 from leaflineage.website import links
-from leaflineage.website.charts import clamp, find_ticks, make_fidelity_charts
+from leaflineage.website.charts import clamp, do_orders_coincide, find_ticks, make_fidelity_charts
 from leaflineage.website.context import Site, is_built
 from leaflineage.website.pages import Fact, FloorLine, Interval, OrderLine, StripGroup, StripRow, Tick, Trust, TrustRow
 from leaflineage.website.words import (
@@ -22,13 +22,20 @@ from leaflineage.website.words import (
 )
 
 MOST_ROWS = 40  # families with a line each; of more, the figure of medians and the families' own pages tell
-MOSTLY = 0.5  # share of the rest, or of others pulled in, from which a sentence warns
+MOSTLY = 0.5  # share of the rest, of others pulled in, or of a floor, from which a sentence warns
 ORDERS = ("contribution", "importance", "random")
 
 
 def is_mostly_rest(family: AtlasFamily) -> bool:
     """Return whether more than half of a family's score is in what no shown concept explains."""
     return family.rest is not None and family.rest.share > MOSTLY
+
+
+def has_high_floor(family: AtlasFamily) -> bool:
+    """Return whether concepts of a network with random weights explain half or more of its logit too."""
+    floors = family.fidelity.floors if family.fidelity else []
+    shares = [floor.explained_share for floor in floors if floor.kind == "random-weights"]
+    return any(share is not None and share.value >= MOSTLY for share in shares)
 
 
 # --- one family ----------------------------------------------------------------------------------------------
@@ -44,10 +51,11 @@ def view_trust(site: Site, family: AtlasFamily, figure: int) -> Trust | None:
         figure=figure,
         measured_on=_say_measured_on(words, fidelity) if fidelity else "",
         charts=make_fidelity_charts(site, family, fidelity.curves) if fidelity else (),
-        caption=words("trust.caption", family=family.name),
+        caption=_caption_charts(words, family, fidelity),
         orders=_list_orders(words, fidelity) if fidelity else (),
         sentences=_tell_completeness(words, family, family.completeness) if family.completeness else (),
         floors=_list_floors(words, family, fidelity) if fidelity else (),
+        floor_note=words("trust.floor_high") if has_high_floor(family) else None,
         facts=facts,
     )
 
@@ -55,6 +63,13 @@ def view_trust(site: Site, family: AtlasFamily, figure: int) -> Trust | None:
 def _say_measured_on(words: Words, fidelity: Fidelity) -> str:
     key = "trust.on_held_out" if "held" in fidelity.split else "trust.on_all"
     return words(key, n=fidelity.n_specimens)
+
+
+def _caption_charts(words: Words, family: AtlasFamily, fidelity: Fidelity | None) -> str:
+    caption = words("trust.caption", family=family.name)
+    if fidelity is None or not do_orders_coincide(fidelity.curves):
+        return caption
+    return f"{caption} {words('trust.coincide')}"
 
 
 def _list_orders(words: Words, fidelity: Fidelity) -> tuple[OrderLine, ...]:
