@@ -193,6 +193,7 @@ def make_factorization(n_concepts: int) -> FactorizationFacts:
             CurvePoint(
                 n_concepts=n,
                 relative_error=0.7 / n**0.4,
+                predicted_error=0.75 / n**0.3,
                 stability=0.98 - 0.02 * n,
                 chosen=n == n_concepts,
             )
@@ -238,7 +239,13 @@ def divide(folder: Path, concept: AtlasConcept, side: int) -> Recursion:
             )
         )
     return Recursion(
-        layer="blocks.5", method="nmf", n_crops=30, rest_share=0.16, relative_error=0.42, subconcepts=inside
+        layer="blocks.5",
+        method="nmf",
+        n_crops=30,
+        rest_share=0.16,
+        relative_error=0.42,
+        coefficient_kept=0.61,
+        subconcepts=inside,
     )
 
 
@@ -247,7 +254,10 @@ def strip_family(family: AtlasFamily) -> AtlasFamily:
     concepts = []
     for concept in family.concepts:
         importance = concept.importance.model_copy(update={"share_interval": None, "contribution_interval": None})
-        crops = [crop.model_copy(update={"attribution": None, "attribution_max": None}) for crop in concept.crops]
+        crops = [
+            crop.model_copy(update={"attribution": None, "attribution_max": None, "attribution_min": None})
+            for crop in concept.crops
+        ]
         update = {
             "importance": importance,
             "crops": crops,
@@ -361,6 +371,7 @@ def make_run(
                         heatmap_max=2.1,
                         attribution=attribution,
                         attribution_max=0.03 if attribution else None,
+                        attribution_min=0.002 if attribution else None,
                     )
                 )
             seen = f"families/{slug}/visualizations/concept-{number + 1:02d}.webp"
@@ -541,6 +552,7 @@ def make_run(
                     "fit_on": "cells",
                     "n_attributions": 0 if bare else N_ATTRIBUTIONS,
                 },
+                "importance": {"half_width": 0.02, "max_evaluations": 200_000},
                 "specimens": {"min_specimens": 10},
             },
         ),

@@ -165,6 +165,20 @@ def test_a_run_without_the_new_figures_is_baked_without_their_sections(tmp_path:
     assert "None" not in (bare / "families" / "betulaceae" / "index.html").read_text()
 
 
+def test_search_leads_to_no_concept_that_refits_do_not_find_again(site: Path, run_folder: Path) -> None:
+    index = json.loads((run_folder / "index.json").read_text())
+    script = (site / "assets" / "search-index.js").read_text()
+    entries = json.loads(script.partition("=")[2].strip().rstrip(";"))["entries"]
+    found = {address for kind, _, _, address, _ in entries if kind == 3}
+    concepts = [concept for family in index["families"] for concept in family["concepts"]]
+    stable = {f"families/{each['id']}.html" for each in concepts if "unstable" not in each["flags"]}
+    assert found == stable
+    assert 0 < len(stable) < len(concepts)
+    for concept in concepts:
+        text = (site / "families" / f"{concept['id']}.html").read_text()
+        assert (">unstable<" in text) == ("unstable" in concept["flags"])
+
+
 def find_divided(site: Path, slug: str) -> tuple[str, str]:
     """The page of the concept that was divided, and its name."""
     pages = {path.stem: path.read_text() for path in (site / "families" / slug).glob("concept-*.html")}
@@ -174,13 +188,8 @@ def find_divided(site: Path, slug: str) -> tuple[str, str]:
 def test_each_map_says_under_itself_which_one_it_is(site: Path) -> None:
     text = (site / "families" / "betulaceae" / "concept-01.html").read_text()
     assert text.count("<figcaption>Coefficient map: 6×6 cells, enlarged</figcaption>") == 2
-    assert (
-        text.count(
-            "<figcaption>Attribution map: pixels on which the coefficient depends, by implicit differentiation"
-            "</figcaption>"
-        )
-        == 2
-    )
+    attribution = "Attribution map: where a small change of a pixel would change the concept most"
+    assert text.count(f"<figcaption>{attribution}</figcaption>") == 2
     for pair in re.findall(r'<div class="pair".*?\n</div>', text, re.DOTALL):
         first, second = re.findall(r'class="heat pencil" src="([^"]+)"', pair)
         assert second == first.replace("/heatmaps/", "/attributions/")
@@ -194,7 +203,10 @@ def test_concepts_inside_a_concept_have_anchors_pictures_and_shares_with_interva
         assert share in part
         assert f"visualizations/{anchor}.webp" in part
         assert part.count(f"/crops/{anchor}/") == 3
-    assert "The rest, 16\u202f%, is in what none of them holds" in text
+    lead = text.partition('<p class="measure">')[2].partition("</p>")[0]
+    assert lead.startswith("Of the variance of this concept’s coefficient under masking, 16\u202f% is in none")
+    assert "Enlarged, the squares hold 61\u202f% of what their leaves hold of the concept. Relative error" in text
+    assert "it rises when this part becomes like bare paper" in text
 
 
 def test_crops_of_withheld_specimens_are_not_shown_inside_a_concept_either(run_folder: Path) -> None:

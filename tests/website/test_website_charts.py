@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from leaflineage.concepts import n_concepts
 from leaflineage.records import AtlasFamily, CurvePoint, FidelityCurve, Index, Measure
 from leaflineage.resources import find_resource
 from leaflineage.website import links
@@ -14,6 +16,8 @@ from leaflineage.website.bake import list_pages, read_family, read_record
 from leaflineage.website.charts import (
     MOST_MARKS,
     N_TONES,
+    STABLE,
+    do_orders_coincide,
     find_ticks,
     has_curve,
     make_fidelity_charts,
@@ -107,10 +111,10 @@ def test_of_very_many_images_every_second_of_each_concept_is_drawn_and_no_concep
     assert len(spread.marks) <= MOST_MARKS + 3
     assert sorted(Counter(mark.symbol for mark in spread.marks).values()) == [1, 100, 250]
     assert [line.n for line in spread.lines] == [500, 200, 1]
-    assert "One image in 2 of each concept is drawn" in spread.caption
+    assert "One image in 2 of each concept is marked" in spread.caption
     whole = make_spread(site, PAGE, place_images(family, owners[:MOST_MARKS]), 3)
     assert whole is not None
-    assert "is drawn" not in whole.caption
+    assert "is marked" not in whole.caption
 
 
 def test_a_family_without_places_has_no_figure_of_its_images(made: Made) -> None:
@@ -136,7 +140,32 @@ def test_the_curve_of_numbers_rises_to_one_and_marks_the_chosen(made: Made) -> N
     assert [tick.text for tick in figure.chart.x_ticks] == ["4", "8", "24"]
     assert figure.chart.chosen is not None
     assert figure.chart.chosen.at == 0.2
-    assert "with 8, 0.25 and 0.50" in figure.chart.label
+    assert "8: Relative error 0.25, Stability 0.50;" in figure.chart.label
+    assert "Predicted" not in figure.chart.label + figure.caption
+
+
+def test_predicted_error_stands_beside_stability_and_the_line_that_it_must_reach(made: Made) -> None:
+    site, family = made
+    assert family.factorization is not None
+    points = [
+        CurvePoint(n_concepts=4, relative_error=0.5, predicted_error=2.0, stability=1.0),
+        CurvePoint(n_concepts=8, relative_error=0.25, predicted_error=1.0, stability=0.5),
+    ]
+    facts = family.factorization.model_copy(update={"curve": points})
+    figure = make_number_curve(site, family.model_copy(update={"factorization": facts}), 4)
+    assert figure is not None
+    assert [line.kind for line in figure.chart.lines] == ["error", "predicted", "stability"]
+    assert figure.chart.lines[1].dots == ((0.0, 0.0), (1.0, 0.5))
+    assert figure.chart.lines[2].dots == ((0.0, 0.5), (1.0, 0.75))
+    assert figure.chart.least is not None
+    assert (figure.chart.least.at, figure.chart.least.text) == (1 - STABLE / 2, "0.85")
+    assert "4: Relative error 0.50, Predicted error 2.00, Stability 1.00" in figure.chart.label
+    assert "by it the number is chosen" in figure.caption
+    assert "dashed" not in figure.caption
+
+
+def test_the_line_of_stability_is_the_one_that_numbers_are_chosen_by() -> None:
+    assert STABLE == n_concepts.STABLE
 
 
 def test_one_number_that_was_given_makes_no_curve(made: Made) -> None:
@@ -171,6 +200,33 @@ def test_deletion_and_insertion_stand_on_one_axis_of_logits(made: Made) -> None:
     assert [tick.text for tick in deletion.x_ticks] == ["0", "1", "2"]
     assert "By contribution: +4.00, +1.00, 0.00" in deletion.label
     assert make_fidelity_charts(site, family, []) == ()
+
+
+@pytest.mark.parametrize(
+    ("orders", "by_importance", "coincide"),
+    [
+        (("contribution", "importance"), [4.0, 1.0, 0.0], True),
+        (("contribution", "importance"), [4.0, 1.039, 0.0], True),
+        (("contribution", "importance"), [4.0, 1.1, 0.0], False),
+        (("contribution", "random"), [4.0, 1.0, 0.0], False),
+        ((), [], False),
+    ],
+)
+def test_lines_coincide_where_they_are_nowhere_further_apart_than_a_hundredth_of_the_axis(
+    orders: tuple[Literal["contribution", "importance", "random"], ...], by_importance: list[float], coincide: bool
+) -> None:
+    area = Measure(value=1.0)
+    curves = [
+        FidelityCurve(
+            order=order,
+            deletion=[4.0, 1.0, 0.0] if order == "contribution" else by_importance,
+            insertion=[0.0, 3.0, 4.0],
+            deletion_area=area,
+            insertion_area=area,
+        )
+        for order in orders
+    ]
+    assert do_orders_coincide(curves) is coincide
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from leaflineage.records import AtlasFamily, Index, Measure
 from leaflineage.resources import find_resource
 from leaflineage.website import links
 from leaflineage.website.assumptions import list_assumptions
-from leaflineage.website.bake import list_pages, list_statics, read_record
+from leaflineage.website.bake import list_pages, list_statics, read_family, read_record
 from leaflineage.website.context import Site, is_built
+from leaflineage.website.view_inside import view_inside
 from leaflineage.website.view_method import view_method
 from leaflineage.website.view_trust import (
     MOST_ROWS,
@@ -79,6 +80,108 @@ def test_floors_stand_under_the_family_itself_and_what_was_not_measured_is_a_das
     assert shuffled.accuracy == "0.21 (0.17–0.26)"
     assert random.accuracy == "–"
     assert random.explained == "90\u202f% (86–95\u202f%)"
+
+
+def with_random_floor(family: AtlasFamily, share: float | None) -> AtlasFamily:
+    assert family.fidelity is not None
+    measure = None if share is None else Measure(value=share)
+    floors = [
+        floor.model_copy(update={"explained_share": measure}) if floor.kind == "random-weights" else floor
+        for floor in family.fidelity.floors
+    ]
+    return family.model_copy(update={"fidelity": family.fidelity.model_copy(update={"floors": floors})})
+
+
+@pytest.mark.parametrize(("share", "high"), [(0.9, True), (0.5, True), (0.49, False), (None, False)])
+def test_a_high_floor_of_random_weights_is_explained_beside_it_and_among_the_assumptions(
+    site: Site, family: AtlasFamily, share: float | None, high: bool
+) -> None:
+    found = with_random_floor(family, share)
+    trust = view_trust(site, found, 5)
+    assert trust is not None
+    assert (trust.floor_note is not None) == high
+    floors = find_fact(with_families(site, [found]), "assume.floors")
+    assert ("as for Betulaceae, that is no wonder" in floors) == high
+
+
+def test_floors_that_are_high_everywhere_are_not_named_one_by_one(site: Site, family: AtlasFamily) -> None:
+    high, low = with_random_floor(family, 0.9), with_random_floor(family, 0.1)
+    assert "explains half or more for every family" in find_fact(with_families(site, [high, high]), "assume.floors")
+    assert "every family" not in find_fact(with_families(site, [high, low]), "assume.floors")
+
+
+def find_fact(site: Site, term: str) -> str:
+    return next(fact.text for fact in list_assumptions(site) if fact.term == site.words(term))
+
+
+def test_the_caption_of_deletion_and_insertion_says_where_two_lines_are_one(site: Site, family: AtlasFamily) -> None:
+    assert family.fidelity is not None
+    contribution, importance, random = family.fidelity.curves
+    same = contribution.model_copy(update={"order": importance.order})
+    for second, coincide in ((importance, False), (same, True)):
+        fidelity = family.fidelity.model_copy(update={"curves": [contribution, second, random]})
+        trust = view_trust(site, family.model_copy(update={"fidelity": fidelity}), 5)
+        assert trust is not None
+        assert ("coincide" in trust.caption) == coincide
+
+
+def test_the_number_of_concepts_is_told_to_be_chosen_by_predicted_error(site: Site) -> None:
+    text = find_fact(site, "assume.number")
+    assert "whose predicted error exceeds the least" in text
+    assert "each half of the channels is rebuilt from the other half" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "until"),
+    [
+        ({"half_width": 0.02, "max_evaluations": 200_000}, "by more than 0.02 to either side"),
+        ({"half_width": 0.005, "max_evaluations": 200_000}, "by more than 0.005 to either side"),
+        ({}, None),
+    ],
+)
+def test_sampled_importance_says_how_and_until_when(site: Site, settings: dict[str, float], until: str | None) -> None:
+    index = site.index.model_copy(
+        update={
+            "classifier": site.index.classifier.model_copy(update={"affine_head": False}),
+            "run": site.index.run.model_copy(update={"settings": {"importance": settings}}),
+        }
+    )
+    page = view_method(Site(index, site.words, site.plan, None, None))
+    text = next(fact.text for fact in page.steps if fact.term == site.words("method.rank"))
+    assert "Jansen’s estimator on scrambled Sobol points" in text
+    assert "control variate" in text
+    assert ("200,000 evaluations" in text) == (until is not None)
+    assert (until or "averaged") in text
+    exact = next(fact.text for fact in view_method(site).steps if fact.term == site.words("method.rank"))
+    assert "no error from sampling: exact says so" in exact
+
+
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        (0.614, "hold 61\u202f% of what their leaves hold of the concept."),
+        (1.0, "hold 100\u202f% of what their leaves hold of the concept."),
+        (1.07, "hold 107\u202f% of what their leaves hold of the concept: more than the leaves themselves"),
+        (None, None),
+    ],
+)
+def test_enlarged_squares_may_hold_less_or_more_of_a_concept_than_their_leaves(
+    site: Site, run_folder: Path, kept: float | None, says: str | None
+) -> None:
+    family, specimens = read_family(run_folder, "betulaceae")
+    concept = next(each for each in family.concepts if each.recursion)
+    assert concept.recursion is not None
+    recursion = concept.recursion.model_copy(update={"coefficient_kept": kept})
+    page = links.concept_page(concept.id)
+    inside = view_inside(site, page, family, concept.model_copy(update={"recursion": recursion}), specimens)
+    assert inside is not None
+    assert (inside.kept is None) if says is None else (says in (inside.kept or ""))
+
+
+def test_bare_paper_is_told_to_stand_in_for_a_part_that_is_switched_off(site: Site) -> None:
+    text = find_fact(site, "assume.inside")
+    assert "replaced by what an empty picture, bare paper, gives there" in text
+    assert "a negative contribution means that the concept rises" in text
 
 
 def test_a_family_of_which_nothing_was_measured_has_no_section(site: Site, family: AtlasFamily) -> None:

@@ -1,0 +1,58 @@
+"""What a plan says of how much concepts would leave unexplained, and what a build's report says of it afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import build_tiny, load_tiny
+
+from leaflineage.pipeline import warn_of_rest
+from leaflineage.planning import plan_build
+
+
+def plan(run: Path, *overrides: str) -> list[str]:
+    said: list[str] = []
+    plan_build(load_tiny(*overrides), run, out=None, say=said.append)
+    return said
+
+
+def test_a_rest_of_half_or_less_is_not_warned_of() -> None:
+    assert warn_of_rest({"Betulaceae": 0.5, "Fagaceae": 0.02}) is None
+    assert warn_of_rest({}) is None
+
+
+def test_families_with_more_than_half_in_the_rest_are_named_in_order() -> None:
+    warning = warn_of_rest({"Fagaceae": 0.7, "Betulaceae": 0.951, "Ulmaceae": 0.3})
+    assert warning is not None
+    assert "Betulaceae 95%, Fagaceae 70%: fit more concepts" in warning
+    assert "Ulmaceae" not in warning
+
+
+def test_of_many_families_the_first_five_are_named() -> None:
+    warning = warn_of_rest({f"Family {letter}": 0.6 for letter in "HGFEDCBA"})
+    assert warning is not None
+    assert "Family E 60% and 3 more: fit" in warning
+
+
+def test_a_plan_tells_the_rest_of_the_run_that_is_there(tiny_run: Path) -> None:
+    said = plan(tiny_run)
+    assert any("in the run folder, 3 families" in line for line in said)
+    assert not any("warning" in line for line in said)
+
+
+@pytest.mark.slow
+def test_a_plan_without_a_run_tries_a_few_leaves_and_warns_of_crops(tmp_path: Path) -> None:
+    said = plan(tmp_path / "none", "concepts.fit_on=crops")
+    assert any("tried on a few leaves of Betulaceae, Fagaceae" in line for line in said)
+    assert any(line.startswith("  warning: what no shown concept explains takes more than half") for line in said)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+def test_the_report_of_a_build_warns_of_families_that_are_mostly_unexplained(tmp_path: Path) -> None:
+    quick = ("visualize.steps=1", "concepts.refits=0", "concepts.n_attributions=0")
+    report = build_tiny(tmp_path / "run", "concepts.fit_on=crops", *quick)
+    warnings = [note for note in report.notes if note.startswith("warning: what no shown concept explains")]
+    assert len(warnings) == 1
+    assert "Betulaceae" in warnings[0]
