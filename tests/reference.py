@@ -402,3 +402,69 @@ def mu_fidelity(
     product = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True))
     square_x, square_y = sum((x - mean_x) ** 2 for x in xs), sum((y - mean_y) ** 2 for y in ys)
     return product / math.sqrt(square_x * square_y)
+
+
+# --- feature visualization -----------------------------------------------------------------------------------
+
+
+def paint_plainly(magnitude: Floats, phase: Floats, centre: Floats, mixing: Floats) -> Floats:
+    """Return (3, size, size) colours: each wave added by itself, with its mirror image where it has one."""
+    _, size, n_columns = magnitude.shape
+    rows, columns = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
+    channels = np.zeros((3, size, size))
+    for channel in range(3):
+        for row in range(size):
+            for column in range(n_columns):
+                angle = 2 * math.pi * (row * rows + column * columns) / size + phase[channel, row, column]
+                has_mirror = column > 0 and 2 * column != size
+                wave = magnitude[channel, row, column] * np.cos(angle) / size**2
+                channels[channel] += (2 if has_mirror else 1) * wave
+    colours = np.zeros((3, size, size))
+    for colour in range(3):
+        logit = centre[colour] + sum(mixing[colour, channel] * channels[channel] for channel in range(3))
+        colours[colour] = 1 / (1 + np.exp(-logit))
+    return colours
+
+
+def resample_plainly(window: Floats, height: int, width: int) -> Floats:
+    """Return (3, height, width) of a window (3, rows, columns): triangle weights, number by number."""
+
+    def resample_line(line: Floats, length: int) -> list[float]:
+        scale, found = len(line) / length, []
+        for index in range(length):
+            centre, total, weight_sum = (index + 0.5) * scale - 0.5, 0.0, 0.0
+            for place, value in enumerate(line):
+                weight = max(0.0, 1 - abs(place - centre) / max(scale, 1.0))
+                total, weight_sum = total + weight * float(value), weight_sum + weight
+            found.append(total / weight_sum)
+        return found
+
+    narrowed = np.array([[resample_line(line, width) for line in channel] for channel in window])
+    return np.array([[resample_line(line, height) for line in channel.T] for channel in narrowed]).transpose(0, 2, 1)
+
+
+# --- scores of pictures ----------------------------------------------------------------------------------------
+
+
+def count_pairs(views: Sequence[float], crops: Sequence[float]) -> float:
+    """Return the share, in percent, of pairs (view, crop) in which the view is larger, ties counting half."""
+    won = 0.0
+    for view in views:
+        for crop in crops:
+            won += 1.0 if view > crop else 0.5 if view == crop else 0.0
+    return 100 * won / (len(views) * len(crops))
+
+
+def rank_by_sorting(views: Sequence[Sequence[float]], concept: int) -> int:
+    """Return the place of a concept's mean over views among all means, from the largest; the best place of a tie."""
+    means = [sum(column) / len(column) for column in zip(*views, strict=True)]
+    return sorted(means, reverse=True).index(means[concept]) + 1
+
+
+def fit_ridge(rows: Floats, wanted: Floats, *, ridge: float) -> Floats:
+    """Return the fitted values of ridge regression by its normal equations; the ridge is relative to a mean square."""
+    centred, residual = rows - rows.mean(axis=0), wanted - wanted.mean(axis=0)
+    strength = ridge * sum(float(row @ row) for row in centred) / len(centred)
+    weights = np.linalg.inv(centred.T @ centred + strength * np.eye(rows.shape[1])) @ centred.T @ residual
+    fitted: Floats = centred @ weights + wanted.mean(axis=0)
+    return fitted

@@ -23,6 +23,7 @@ PATH_KEYS = (
     ("atlas", "taxonomy"),
     ("classifier", "source"),
     ("classifier", "label_names"),
+    ("visualize", "transfer_classifier"),
     ("train", "output"),
 )
 PRESETS = {
@@ -197,6 +198,7 @@ class VisualizeSection(Section):
     crops: int = Field(0, ge=0, le=256)
     n_visualizations: int = Field(0, ge=0, le=16)
     spectrum: Literal["family", "all"] = "family"
+    transfer_classifier: Path | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -262,8 +264,15 @@ class Config(Section):
     run: RunSection = RunSection()
 
     def settings(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Return the values of dotted ``keys`` (``concepts.n_concepts``) as plain JSON values, in order of key."""
+        """Return the values of dotted ``keys`` (``concepts.n_concepts``) as plain JSON values, in order of key.
+
+        Of paths the last part alone: where a file lies changes no result.
+        """
         dumped = self.model_dump(mode="json")
+        for section, key in PATH_KEYS:
+            table = dumped[section]
+            if isinstance(table[key], str):
+                table[key] = Path(table[key]).name
         found: dict[str, Any] = {}
         for key in sorted(keys):
             value: Any = dumped
@@ -339,6 +348,7 @@ def check_paths(config: Config, path: Path | None) -> None:
         "[classifier] source": Path(source) if on_disk else None,
         "[classifier] label_names": names if isinstance(names, Path) else None,
         "[atlas] taxonomy": config.atlas.taxonomy,
+        "[visualize] transfer_classifier": config.visualize.transfer_classifier,
     }
     missing = {key: place for key, place in wanted.items() if place is not None and not place.exists()}
     if missing:

@@ -102,6 +102,21 @@ def decode_image(source: Path | bytes, *, max_pixels: int) -> Pixels:
         raise SpecimenError(_make_sentence(source, str(fault))) from fault
 
 
+def decode_colours(path: Path) -> Pixels:
+    """Return (height, width, 3) of a picture we wrote, opacity left aside: transparent pixels keep their colours.
+
+    Raises
+    ------
+    SpecimenError
+        Where it is missing or damaged.
+    """
+    try:
+        with _open(path, max_pixels=_LARGEST_CANVAS) as image:
+            return np.ascontiguousarray(np.asarray(image)[..., :3])
+    except _FaultError as fault:
+        raise SpecimenError(_make_sentence(path, str(fault))) from fault
+
+
 def measure_image(path: Path, *, max_pixels: int) -> tuple[int, int]:
     """Return (width, height) in pixels of the upright picture, from its header alone.
 
@@ -514,6 +529,7 @@ def encode_webp(
     *,
     quality: int,
     lossless: bool = False,
+    exact: bool = False,
     licence: str | None = None,
     credit: str | None = None,
     source: str | None = None,
@@ -521,7 +537,7 @@ def encode_webp(
     """Encode (height, width, 3 or 4) uint8 as WebP: equal pixels and words give equal bytes.
 
     Nothing of the input's metadata is kept; licence, credit and source are written as XMP
-    (xmpRights:UsageTerms, photoshop:Credit, dc:source).
+    (xmpRights:UsageTerms, photoshop:Credit, dc:source). ``exact`` keeps the colours of what is transparent.
     """
     buffer = io.BytesIO()
     Image.fromarray(image).save(
@@ -529,7 +545,7 @@ def encode_webp(
         "WEBP",
         quality=quality,
         lossless=lossless,
-        exact=lossless,
+        exact=exact or lossless,
         method=4,
         xmp=_make_xmp(licence=licence, credit=credit, source=source),
     )

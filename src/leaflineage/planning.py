@@ -17,7 +17,7 @@ from leaflineage.concepts.attribution import N_COPIES
 from leaflineage.concepts.crops import place_grid
 from leaflineage.concepts.importance import FIRST_DESIGNS
 from leaflineage.concepts.sobol import N_SCRAMBLINGS
-from leaflineage.config import Config, check_places
+from leaflineage.config import PRESETS, Config, VisualizeSection, check_places
 from leaflineage.errors import LeafLineageError
 from leaflineage.executors import count_jobs, limit_threads, run_task
 from leaflineage.herbarium import draw_specimen, write_herbarium
@@ -33,6 +33,7 @@ KB_SPECIMEN, KB_CROP, KB_PICTURE, KB_PAGE = 16, 5, 34, 26  # measured on the dra
 N_TIMED = 16
 N_TRIED_FAMILIES, N_TRIED_LEAVES = 2, 24  # on which the rest is measured where no run has it
 N_STEPS = 2
+ACCENTED = 0.1  # share of concepts whose picture fails, and that get an accentuated crop too
 BACKWARD = 3.2  # a pass forward and backward over one forward
 
 
@@ -117,10 +118,9 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
         _say_rest(config, context, built, run, say)
         seconds = {"draw": drawing_seconds, **_time_stages(sampled, context, n_specimens)}
         estimate = Estimate(seconds, count_jobs(config.run.jobs), _estimate_site(config, len(built), n_specimens))
-    settings = config.visualize
     n_concepts, n_shown = config.concepts.most_concepts, min(config.concepts.most_concepts, config.atlas.n_shown)
     say(f"Concepts: {n_concepts} a family, {n_shown} shown")
-    say(f"  pictures of {settings.size} px, {settings.steps} steps, {settings.crops} crops a step")
+    _say_pictures(config, len(built), estimate, say)
     stale = _describe_stale(config, run)
     say(f"Run folder: {run}: {stale}")
     parts = ", ".join(f"{name} {value:.0f} s" for name, value in estimate.seconds.items() if value >= 1)
@@ -130,6 +130,37 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
     if estimate.site_mb > config.site.budget_mb:
         say(f"  over the budget of {config.site.budget_mb:g} MB ([site] budget_mb)")
     return estimate
+
+
+def _say_pictures(config: Config, n_families: int, estimate: Estimate, say: Callable[[str], None]) -> None:
+    """Say what the preset in use means, what it costs beside the others, and what a common spectrum would mean."""
+    settings = config.visualize
+    n_pictures = n_families * (1 + settings.n_visualizations * min(config.concepts.most_concepts, config.atlas.n_shown))
+    views = "1 view" if settings.n_visualizations == 1 else f"{settings.n_visualizations} views"
+    minutes = estimate.seconds["visualize"] / 60
+    say(
+        f"Pictures: quality {settings.quality!r}: {settings.size} px, {settings.steps} steps, {settings.crops} crops a "
+        f"step, {views} a concept; {n_pictures} in all, about {max(1, round(minutes))} min of one core"
+    )
+    ratios = [
+        f"{name!r} {_write_ratio(_count_crops_seen(VisualizeSection(quality=name)) / _count_crops_seen(settings))} times that"
+        for name in PRESETS
+        if name != settings.quality
+    ]
+    say(f"  the others would take about: {', '.join(ratios)}")
+    if settings.spectrum == "all":
+        say(
+            '  spectrum = "all": magnitudes and colours of all families\' leaves; one changed leaf redraws every family'
+        )
+
+
+def _write_ratio(ratio: float) -> str:
+    return f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}"
+
+
+def _count_crops_seen(settings: VisualizeSection) -> int:
+    """Return how many crops the network sees a concept."""
+    return settings.n_visualizations * settings.steps * settings.crops
 
 
 def _describe_source(config: Config) -> str:
@@ -238,6 +269,8 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
     from leaflineage.featviz.maco import visualize_concepts
     from leaflineage.featviz.spectrum import Palette
     from leaflineage.stages.fidelity import N_RANDOM_WEIGHTS
+    from leaflineage.stages.judging import N_LEAVES
+    from leaflineage.stages.visualizing import choose_slots, leave_out_filling
 
     classifier, settings = context.load_classifier(), config.visualize
     size, n = context.model.preprocessing.input_size, sum(n_specimens.values())
@@ -245,18 +278,22 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
     forward = _time(lambda: classifier.features(batch)) / N_TIMED
     generator = np.random.default_rng(0)
     spectrum = generator.random((3, settings.size, settings.size // 2 + 1), dtype=np.float32)
-    n_slots = max(1, N_TIMED // settings.crops)
+    n_slots = choose_slots(context, str(classifier.device))
+    features = classifier.features_differentiable
     directions = generator.random((n_slots, context.model.map_shape[2]), dtype=np.float32)
 
     def draw() -> None:
         visualize_concepts(
-            classifier.features_differentiable,
+            features if n_slots > 1 else leave_out_filling(features, settings.crops),
             directions,
             spectrum,
             Palette(np.full(3, 0.5), np.eye(3) * 0.1),
             input_size=size,
             steps=N_STEPS,
             n_crops=settings.crops,
+            n_slots=n_slots,
+            patience=None,
+            repelled_from=[None] * n_slots,
             seeds=list(range(n_slots)),
             device=str(classifier.device),
         )
@@ -270,7 +307,8 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
     products = cells * channels * sum(tried) * (1 + concepts.refits)
     n_pictures = len(n_specimens) * n_shown
     n_maps = n_pictures * min(concepts.n_attributions, concepts.n_crops) * N_COPIES
-    drawing = settings.n_visualizations * settings.steps * step
+    drawing = settings.steps * step
+    judging = sum(min(count, N_LEAVES) for count in n_specimens.values()) * n_shown * (forward + 0.002)
     n_subconcepts = n_pictures * (concepts.n_subconcepts if concepts.recurse > 1 else 0)
     return {
         "probe": min(n, N_PROBED) * (forward + 0.004),
@@ -280,7 +318,7 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
         "fidelity": len(n_specimens) * (0.4 + N_RANDOM_WEIGHTS * (forward + 0.004)),
         "illustrate": n * 0.012 + n_maps * BACKWARD * forward,
         "recurse": n_subconcepts * (0.7 + drawing),
-        "visualize": n_pictures * drawing,
+        "visualize": (n_pictures * (settings.n_visualizations + ACCENTED) + len(n_specimens)) * drawing + judging,
         "bake": 2 + 0.05 * len(n_specimens) * n_shown,
     }
 

@@ -25,6 +25,7 @@ SCHEMAS = {
     "crops": "leaflineage.crops/1",
     "queries": "leaflineage.queries/1",
     "visualizations": "leaflineage.visualizations/1",
+    "visualization": "leaflineage.visualization/1",
     "probe": "leaflineage.probe/1",
     "fidelity": "leaflineage.fidelity/1",
     "recursion": "leaflineage.recursion/1",
@@ -226,16 +227,21 @@ class Measure(Record):
 
 
 class Visualization(Record):
-    """One feature visualization (MACO), the picture of a concept."""
+    """One feature visualization (MACO), the picture of a concept; or a real crop in which it was made clearer."""
 
     image: str
     width: int
     height: int
     kind: Literal["concept", "accentuation", "family"] = "concept"
     seed: int
-    steps: int | None = None
+    steps: int | None = None  # taken
     objective: float | None = None
+    # Of the picture's views. percentile: of pairs with a real crop, the share in which the view holds more of the
+    # concept, 0 to 100. own_rank: of the concept in the family's bank, 1 is best. transfer: the percentile as a second
+    # classifier sees it. None where the concept is on no leaf of the family.
     score: dict[str, float] | None = None
+    specimen: str | None = None  # of an accentuation: whose crop it was
+    box: tuple[int, int, int, int] | None = None  # and where, as Crop's
 
 
 class Crop(Record):

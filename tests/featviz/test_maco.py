@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from leaflineage.featviz.maco import (
-    FeatureVisualization,
-    compute_opacity,
-    score_crops,
-    synthesize,
-    visualize_concepts,
-)
+import leaflineage
+from leaflineage.featviz.maco import FeatureVisualization, has_converged, visualize_concepts
 from leaflineage.featviz.spectrum import Palette, compute_frequencies
+from leaflineage.model.load import Classifier, load_classifier
 
 SIZE = 48
 N_CHANNELS = 12
@@ -41,6 +38,24 @@ def features() -> Callable[[Tensor], Tensor]:
     return lambda images: network(2 * images - 1).permute(0, 2, 3, 1)
 
 
+@pytest.fixture(scope="module")
+def herbarium_classifier() -> Classifier:
+    """Return the classifier of the drawn leaves, as it ships."""
+    return load_classifier(
+        str(Path(leaflineage.__file__).parent / "herbarium" / "classifier"),
+        architecture=None,
+        label_names=None,
+        catalogue_families=[],
+        input_size=None,
+        mean=None,
+        std=None,
+        interpolation=None,
+        fit="pad",
+        pad_colour=(255, 255, 255),
+        trust_names=True,
+    )
+
+
 def make_spectrum(size: int) -> NDArray[np.float32]:
     frequencies = np.maximum(compute_frequencies(size), 1)
     spectrum = np.stack([size * 3 / frequencies] * 3).astype(np.float32)
@@ -56,38 +71,23 @@ def visualize(
 ) -> list[FeatureVisualization]:
     directions = np.stack([np.eye(N_CHANNELS, dtype=np.float32)[seed % N_CHANNELS] for seed in seeds])
     arguments = {
+        "directions": directions,
+        "magnitude_spectrum": make_spectrum(size),
+        "palette": PALETTE,
         "input_size": (32, 32),
         "steps": steps,
         "n_crops": 3,
+        "n_slots": len(seeds),
+        "patience": None,
         "seeds": seeds,
+        "repelled_from": [None] * len(seeds),
         "device": "cpu",
         **changes,
     }
-    return visualize_concepts(features, directions, make_spectrum(size), PALETTE, **arguments)  # type: ignore[arg-type]
+    return visualize_concepts(features, **arguments)  # type: ignore[arg-type]
 
 
-# --- magnitude and phase -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [16, 17, 48, 49])
-def test_the_magnitude_of_what_is_synthesized_is_the_spectrum_in_the_interior_columns(size: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    magnitude = torch.rand(3, size, size // 2 + 1, generator=generator) + 0.1
-    phase = (torch.rand(2, 3, size, size // 2 + 1, generator=generator) * 2 - 1) * torch.pi
-    channels = synthesize(magnitude, phase)
-    assert channels.shape == (2, 3, size, size)
-    interior = slice(1, (size - 1) // 2 + 1)
-    found = torch.fft.rfft2(channels).abs()[..., interior]
-    wanted = magnitude.expand(2, -1, -1, -1)[..., interior]
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
-
-
-def test_the_phase_of_what_is_synthesized_is_the_phase_in_the_interior_columns() -> None:
-    generator = torch.Generator().manual_seed(1)
-    magnitude = torch.rand(3, 16, 9, generator=generator) + 0.1
-    phase = (torch.rand(1, 3, 16, 9, generator=generator) * 2 - 1) * 3
-    found = torch.fft.rfft2(synthesize(magnitude, phase)).angle()[..., 1:8]
-    torch.testing.assert_close(found, phase[..., 1:8], rtol=1e-3, atol=1e-4)
+# --- shapes ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [48, 49])
@@ -98,6 +98,13 @@ def test_a_picture_has_the_size_of_its_spectrum(features: Callable[[Tensor], Ten
     assert picture.opacity.shape == (size, size)
     assert picture.opacity.dtype == np.float32
     assert picture.objectives.shape == (2,)
+
+
+def assert_equal(one: FeatureVisualization, other: FeatureVisualization) -> None:
+    """Byte for byte."""
+    for name in ("image", "opacity", "objectives", "pooled"):
+        assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), name
+    assert one.n_steps == other.n_steps
 
 
 # --- optimisation --------------------------------------------------------------------------------------------
@@ -125,9 +132,7 @@ def test_the_picture_activates_its_own_direction_more_than_another_picture_does(
 def test_two_runs_are_equal(features: Callable[[Tensor], Tensor]) -> None:
     first, again = visualize(features, [1, 2]), visualize(features, [1, 2])
     for one, other in zip(first, again, strict=True):
-        assert one.image.tobytes() == other.image.tobytes()
-        assert one.opacity.tobytes() == other.opacity.tobytes()
-        assert one.objectives.tobytes() == other.objectives.tobytes()
+        assert_equal(one, other)
 
 
 def test_global_random_state_plays_no_part(features: Callable[[Tensor], Tensor]) -> None:
@@ -144,12 +149,30 @@ def test_another_seed_draws_another_picture(features: Callable[[Tensor], Tensor]
     assert not np.array_equal(first.image, other.image)
 
 
-def test_a_picture_does_not_depend_on_its_neighbours_in_the_batch(features: Callable[[Tensor], Tensor]) -> None:
+@pytest.mark.parametrize("n_slots", [1, 2, 3, 7, 40])
+def test_a_picture_depends_neither_on_its_neighbours_nor_on_the_number_of_slots(
+    features: Callable[[Tensor], Tensor], n_slots: int
+) -> None:
     alone = visualize(features, [4])[0]
-    among = visualize(features, [7, 4, 2])[1]
-    np.testing.assert_allclose(among.image.astype(int), alone.image.astype(int), atol=1)
-    np.testing.assert_allclose(among.objectives, alone.objectives, rtol=1e-3)
-    np.testing.assert_allclose(among.opacity, alone.opacity, atol=0.01)
+    assert_equal(visualize(features, [7, 4, 2, 9, 5], n_slots=n_slots)[1], alone)
+    assert_equal(visualize(features, [7, 1, 2, 9, 4], n_slots=n_slots)[4], alone)
+
+
+def test_a_real_network_answers_a_row_alike_whatever_the_other_rows_are(herbarium_classifier: Classifier) -> None:
+    """What the independence of pictures rests on."""
+    height, width = herbarium_classifier.record.preprocessing.input_size
+    n = 6
+    crops = torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(1))
+    answers = []
+    for batch in (crops, crops[order], torch.cat([crops[:1], torch.zeros_like(crops[1:])])):
+        rows = batch.contiguous(memory_format=torch.channels_last).requires_grad_()
+        pooled = herbarium_classifier.features_differentiable(rows).mean(dim=(1, 2))
+        (gradient,) = torch.autograd.grad(pooled.square().sum(), rows)
+        answers.append((pooled.detach(), gradient))
+    for found, turned, first in zip(*answers, strict=True):
+        assert torch.equal(found[order], turned)
+        assert torch.equal(found[0], first[0])
 
 
 def test_every_step_is_told(features: Callable[[Tensor], Tensor]) -> None:
@@ -173,57 +196,13 @@ def test_inputs_that_are_not_square_are_cut_to_their_shape() -> None:
         input_size=(24, 40),
         steps=1,
         n_crops=3,
+        n_slots=2,
+        patience=None,
         seeds=[0, 1],
+        repelled_from=[None, None],
         device="cpu",
     )
-    assert seen == [(6, 3, 24, 40)]
-
-
-# --- the objective -------------------------------------------------------------------------------------------
-
-
-def test_the_objective_is_dot_times_cosine_to_the_power() -> None:
-    from leaflineage.featviz.maco import COSINE_POWER
-
-    pooled = torch.tensor([[3.0, 4.0], [2.0, 0.0]])
-    directions = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    wanted = [3 * 0.6**COSINE_POWER, 2.0]
-    assert score_crops(pooled, directions).tolist() == pytest.approx(wanted, rel=1e-5)
-
-
-def test_a_picture_that_starts_dark_has_an_objective_and_a_gradient() -> None:
-    pooled = torch.zeros(1, 4, requires_grad=True)
-    objective = score_crops(pooled, torch.tensor([[0.0, 1.0, 0.0, 0.0]]))
-    objective.sum().backward()
-    assert objective.tolist() == [0.0]
-    assert pooled.grad is not None
-    assert torch.isfinite(pooled.grad).all()
-    assert pooled.grad[0, 1] > 0
-
-
-# --- opacity -------------------------------------------------------------------------------------------------
-
-
-def test_opacity_is_finite_and_clear_where_there_was_no_gradient() -> None:
-    assert compute_opacity(np.zeros((32, 32), dtype=np.float32)).tolist() == np.zeros((32, 32)).tolist()
-
-
-def test_opacity_is_finite_where_a_gradient_overflowed() -> None:
-    gradients = np.random.default_rng(0).random((32, 32))
-    gradients[3, 4], gradients[5, 6] = np.nan, np.inf
-    found = compute_opacity(gradients)
-    assert np.isfinite(found).all()
-    assert found.min() >= 0
-    assert found.max() <= 1
-
-
-def test_opacity_is_whole_where_the_gradient_was_and_none_far_from_it() -> None:
-    gradients = np.zeros((60, 60), dtype=np.float32)
-    gradients[10:30, 10:30] = 1e-6
-    found = compute_opacity(gradients)
-    assert found[20, 20] == 1
-    assert found[50, 50] == 0
-    np.testing.assert_allclose(compute_opacity(gradients * 1e4), found, atol=1e-5)  # its scale does not matter
+    assert seen == [(3, 3, 24, 40)] * 2
 
 
 def test_a_network_that_never_answers_gives_a_clear_picture_not_nan() -> None:
@@ -238,9 +217,117 @@ def test_a_network_that_never_answers_gives_a_clear_picture_not_nan() -> None:
         input_size=(16, 16),
         steps=3,
         n_crops=2,
+        n_slots=1,
+        patience=None,
         seeds=[0],
+        repelled_from=[None],
         device="cpu",
     )[0]
     assert picture.opacity.max() == 0
     assert picture.objectives.tolist() == [0, 0, 0]
     assert picture.image.std() > 0  # the phase was left as it was drawn
+
+
+# --- slots ---------------------------------------------------------------------------------------------------
+
+
+def test_every_call_of_the_network_has_one_shape(features: Callable[[Tensor], Tensor]) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def spy(images: Tensor) -> Tensor:
+        seen.append(tuple(images.shape))
+        return features(images)
+
+    visualize(spy, [0, 1, 2], n_slots=2, steps=2)
+    assert seen == [(3, 3, 32, 32)] * 6  # a picture's crops together, and no other's
+
+
+def test_a_waiting_picture_takes_the_slot_of_one_that_is_done(features: Callable[[Tensor], Tensor]) -> None:
+    events: list[str] = []
+    pictures = visualize(
+        features,
+        [0, 1, 2],
+        n_slots=2,
+        steps=2,
+        on_step=lambda step: events.append(f"step {step}"),
+        on_finished=lambda index, picture: events.append(f"done {index} after {picture.n_steps}"),
+    )
+    assert events == ["step 0", "step 1", "done 0 after 2", "done 1 after 2", "step 2", "step 3", "done 2 after 2"]
+    assert [picture.n_steps for picture in pictures] == [2, 2, 2]
+
+
+def test_what_is_told_as_done_is_what_is_returned(features: Callable[[Tensor], Tensor]) -> None:
+    told: dict[int, FeatureVisualization] = {}
+    pictures = visualize(features, [3, 1, 2], n_slots=1, on_finished=told.__setitem__)
+    assert list(told) == [0, 1, 2]
+    assert all(told[index] is picture for index, picture in enumerate(pictures))
+
+
+def test_a_picture_that_gains_no_more_is_done_and_the_others_go_on(features: Callable[[Tensor], Tensor]) -> None:
+    """Channel 11 is silenced: its picture has converged before it began."""
+
+    def half_dead(images: Tensor) -> Tensor:
+        maps = features(images)
+        return maps * (torch.arange(N_CHANNELS) < 11)
+
+    frozen, other = visualize(half_dead, [11, 5], steps=30, patience=3)
+    assert frozen.n_steps == len(frozen.objectives) == 6
+    assert other.n_steps > 6
+    assert_equal(frozen, visualize(half_dead, [11], steps=6)[0])
+    assert_equal(other, visualize(half_dead, [5], steps=30, patience=3)[0])
+
+
+def test_an_objective_has_converged_when_a_window_gains_less_than_a_hundredth() -> None:
+    assert has_converged([1.0, 1.0, 1.005, 1.005], patience=2)
+    assert not has_converged([1.0, 1.0, 1.02, 1.02], patience=2)
+    assert has_converged([5.0, 9.0, 2.0, 2.0, 1.0, 1.0], patience=2)  # falling is no gain
+    assert has_converged([0.0] * 4, patience=2)
+    assert not has_converged([1.0] * 3, patience=2)  # two windows are needed
+    assert not has_converged([1.0] * 100, patience=None)
+
+
+# --- several views -------------------------------------------------------------------------------------------
+
+
+def test_pooled_activations_are_the_mean_of_the_last_crops(features: Callable[[Tensor], Tensor]) -> None:
+    seen: list[Tensor] = []
+
+    def spy(images: Tensor) -> Tensor:
+        maps = features(images)
+        seen.append(maps.detach().mean(dim=(1, 2)))
+        return maps
+
+    picture = visualize(spy, [3])[0]
+    np.testing.assert_allclose(picture.pooled, seen[-1].mean(dim=0).numpy(), rtol=1e-5)
+
+
+def see_contrast_and_hue(images: Tensor) -> Tensor:
+    """Return (n, 1, 1, 3): contrast, how much of a crop is red, how much is green."""
+    contrast = images.mean(dim=1).diff(dim=2).abs().mean(dim=(1, 2))
+    hue = images[:, 0] - images[:, 1] - (PALETTE.mean[0] - PALETTE.mean[1])
+    parts = torch.stack([contrast, hue.clamp_min(0).mean(dim=(1, 2)), (-hue).clamp_min(0).mean(dim=(1, 2))], dim=1)
+    return parts[:, None, None]
+
+
+def test_another_view_differs_from_the_first_beside_the_concept_and_is_as_strong() -> None:
+    """The concept is contrast; a view beside which a red one lies turns green, and the other way round."""
+
+    def draw(previous: NDArray[np.float32] | None) -> FeatureVisualization:
+        changes = {"repelled_from": [previous], "directions": np.eye(1, 3, dtype=np.float32)}
+        return visualize(see_contrast_and_hue, [0], steps=80, **changes)[0]
+
+    free = draw(None)
+    for other, own in ((1, 2), (2, 1)):
+        repelled = draw(np.array([[0.3, *np.eye(2)[other - 1]]], dtype=np.float32))
+        assert repelled.pooled[own] > 1.5 * repelled.pooled[other]
+        assert repelled.pooled[other] < free.pooled[other]
+        assert repelled.objectives[-20:].mean() > 0.85 * free.objectives[-20:].mean()
+
+
+def test_earlier_views_of_a_neighbour_play_no_part(features: Callable[[Tensor], Tensor]) -> None:
+    previous = np.random.default_rng(0).random((2, N_CHANNELS)).astype(np.float32)
+    alone = visualize(features, [4])[0]
+    among = visualize(features, [7, 4, 2], repelled_from=[previous, None, previous[:1]])
+    assert_equal(among[1], alone)
+    assert_equal(among[2], visualize(features, [2], repelled_from=[previous[:1]])[0])
+    assert among[0].image.tobytes() != visualize(features, [7])[0].image.tobytes()

@@ -103,14 +103,21 @@ class Context:
         ModelError
             Where nothing is at its path.
         """
-        source = self.locate_classifier()
+        return self._hash_source(self.locate_classifier(), "[classifier] source")
+
+    def hash_second_classifier(self) -> str | None:
+        """Return the same of the classifier that pictures are shown to beside, None where none is named."""
+        second = self.config.visualize.transfer_classifier
+        return None if second is None else self._hash_source(str(second), "[visualize] transfer_classifier")
+
+    def _hash_source(self, source: str, key: str) -> str:
         if source.startswith("hf-hub:"):
             return source
         path = Path(source.removeprefix("local-dir:"))
         if not path.exists():
             raise ModelError(
                 f"A classifier was wanted at {path}, and nothing is there. Put the checkpoint (a timm folder with "
-                "config.json and model.safetensors, or a weights file) there, or set [classifier] source."
+                f"config.json and model.safetensors, or a weights file) there, or set {key}."
             )
         files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in WEIGHT_SUFFIXES)
         digest = hashlib.sha256()

@@ -179,6 +179,7 @@ def describe_family(found: FamilyArtifacts, around: Surroundings) -> dict[str, A
         },
         "neighbours": around.neighbours[slug],
         "confused_with": count_confusions([int(found.order[i][0]) for i in counted], output, slug_of),
+        "visualization": found.pictures["family"],
         "representative": found.crops["representative"],
         "image_specimens": [each.id for each in found.specimens],
         "image_dominants": _name_dominants(found),

@@ -81,10 +81,13 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         for name, row, found in zip(shown, rows, squares, strict=True)
         if found
     }
+    from leaflineage.stages.visualizing import name_record
+
     crops, specimens, files = _write_crops(context, listed, divided)
     visualizations, more = _write_visualizations(context, classifier, cut, divided)
     files.update(more)
-    context.store.remove_strays(f"{folder}/recursion", files)
+    pictures = [each["image"] for parts in visualizations.values() for each in parts]
+    context.store.remove_strays(f"{folder}/recursion", [*files, *map(name_record, pictures)])
     uids = dict(zip(concepts["ids"], concepts["uids"], strict=True))
     payload = {
         name: _describe(context, name, uids[name], cut.name, each, crops[name], visualizations[name])
@@ -318,10 +321,9 @@ def _write_visualizations(
     context: Context, classifier: Classifier, cut: Cut, divided: dict[str, _Divided]
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
     """Write one feature visualisation a sub-concept, at the earlier layer."""
-    from leaflineage.stages.visualizing import Sitter, estimate_family_spectrum, write_visualizations
+    from leaflineage.stages.visualizing import Sitter, prepare_canvas, write_visualizations
 
     folder, seed = f"families/{context.slug}", context.config.run.seed
-    spectrum, palette = estimate_family_spectrum(context)
     names = [(name, part) for name in divided for part in range(len(divided[name].division.concept_bank))]
     sitters = [
         Sitter(
@@ -335,8 +337,8 @@ def _write_visualizations(
         context,
         lambda images: classifier.features_at(cut, images),
         sitters,
-        spectrum,
-        palette,
+        prepare_canvas(context),
+        layer=cut.name,
         device=str(classifier.device),
     )
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in divided}

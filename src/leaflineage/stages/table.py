@@ -92,11 +92,21 @@ def _read_classifier_files(context: Context) -> dict[str, Any]:
 
 
 def _read_shown(context: Context) -> dict[str, Any]:
-    """Return the shown concepts and their bank: all a picture depends on of `rank` and `factorize`."""
-    importance = context.store.read_json(f"families/{context.slug}/importance.json", "importance", stage="rank")
-    concepts = context.store.read_json(f"families/{context.slug}/concepts.json", "concepts", stage="factorize")
+    """Return what pictures and their scores depend on of `extract`, `factorize` and `rank`, and where the output is."""
+    folder = f"families/{context.slug}"
+    importance = context.store.read_json(f"{folder}/importance.json", "importance", stage="rank")
+    concepts = context.store.read_json(f"{folder}/concepts.json", "concepts", stage="factorize")
+    activations = context.store.read_json(f"{folder}/activations.json", "activations", stage="extract")
     pooled = {} if context.config.visualize.spectrum == "family" else {"all": [e.sha256 for e in context.list_used()]}
-    return {**_read_classifier(context), **pooled, "shown": importance["shown"], "bank": concepts["bank_sha256"]}
+    return {
+        **_read_head(context),
+        **pooled,
+        "shown": importance["shown"],
+        "bank": [concepts["bank_sha256"], concepts["files"]],
+        "listed": activations.get("specimens"),
+        "logits": activations["files"].get(f"{folder}/pooled.safetensors"),
+        "second": context.hash_second_classifier(),
+    }
 
 
 def _read_divided(context: Context) -> dict[str, Any]:
@@ -300,6 +310,7 @@ STAGES: dict[str, Stage] = {
             kind="visualizations",
             record="families/{slug}/visualizations.json",
             settings=(
+                "concepts.crop_side",
                 "visualize.size",
                 "visualize.steps",
                 "visualize.crops",
@@ -308,8 +319,19 @@ STAGES: dict[str, Stage] = {
                 "specimens.max_pixels",
                 "run.seed",
             ),
-            sources=("featviz/", "model/", "stages/reading.py", "stages/seeds.py", "stages/visualizing.py", *CONTRACTS),
-            specimen_fields=("id", "sha256"),
+            sources=(
+                "concepts/crops.py",
+                "concepts/encoding.py",
+                "featviz/",
+                "model/",
+                "stages/judging.py",
+                "stages/pictures.py",
+                "stages/reading.py",
+                "stages/seeds.py",
+                "stages/visualizing.py",
+                *CONTRACTS,
+            ),
+            specimen_fields=("id", "sha256", "group", "licence", "credit", "source"),
             inputs=_read_shown,
         ),
         Stage(

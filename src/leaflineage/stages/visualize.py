@@ -1,43 +1,179 @@
-"""Draw each shown concept of a family by MACO, several in one batch of fixed shape."""
+"""Draw each shown concept of a family by MACO, and the family itself; score every picture against real crops.
+
+A concept whose picture fails, with less of it than nine tenths of the real crops hold or with more of another concept,
+gets a real crop in which it is made clearer, and that comes first.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from leaflineage.featviz.accentuation import accentuate
+from leaflineage.featviz.scoring import ACCENTED_SIDES, VIEW_SIDES
+from leaflineage.images import encode_webp
 from leaflineage.stages.context import Context
+from leaflineage.stages.judging import Judge, RealCrop, judge_family, load_second_classifier, read_views
 from leaflineage.stages.seeds import derive_seed
-from leaflineage.stages.visualizing import Sitter, estimate_family_spectrum, write_visualizations
+from leaflineage.stages.visualizing import (
+    QUALITY,
+    Canvas,
+    Sitter,
+    describe_drawing,
+    hash_array,
+    name_record,
+    prepare_canvas,
+    read_picture,
+    write_picture,
+    write_visualizations,
+)
+from leaflineage.store import hash_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from leaflineage.model.split import Classifier
+
+Floats = NDArray[np.floating]
+LEAST_PERCENTILE = 90.0  # of a picture that may stand first; its concept must be the bank's strongest in it, too
 
 
 def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
-    """Write one picture a view of each shown concept."""
-    folder, seed = f"families/{context.slug}", context.config.run.seed
-    shown = context.store.read_json(f"{folder}/importance.json", "importance", stage="rank")["shown"]
+    """Write one picture a view of each shown concept, accentuated crops where those fail, and the family's picture."""
+    folder = f"families/{context.slug}"
+    shown = sorted(context.store.read_json(f"{folder}/importance.json", "importance", stage="rank")["shown"])
     ids = context.store.read_json(f"{folder}/concepts.json", "concepts", stage="factorize")["ids"]
-    bank = context.store.read_arrays(f"{folder}/concepts.safetensors", stage="factorize")["concept_bank"]
-    classifier = context.load_classifier()
-    spectrum, palette = estimate_family_spectrum(context)
-    views = [(name, view) for name in sorted(shown) for view in range(context.config.visualize.n_visualizations)]
-    sitters = [
-        Sitter(
-            path=f"{folder}/visualizations/{name}{f'-{view + 1}' if view else ''}.webp",
-            direction=bank[ids.index(name)],
-            seed=derive_seed(seed, context.slug, name, view),
-        )
-        for name, view in views
-    ]
-    written = write_visualizations(
+    arrays = context.store.read_arrays(f"{folder}/concepts.safetensors", stage="factorize")
+    listed = context.store.read_json(f"{folder}/activations.json", "activations", stage="extract")["specimens"]
+    by_id = {each.id: each for each in context.specimens}
+    rows = [ids.index(name) for name in shown]
+    classifier, canvas = context.load_classifier(), prepare_canvas(context)
+    family, files = _write_family(context, classifier, canvas)
+    judge = Judge(
         context,
-        classifier.features_differentiable,
-        sitters,
-        spectrum,
-        palette,
-        device=str(classifier.device),
+        classifier,
+        [by_id[each] for each in listed],
+        arrays["concept_bank"],
+        arrays["maps"],
+        rows,
+        load_second_classifier(context),
     )
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in shown}
-    files: dict[str, str] = {}
-    for (name, _), (facts, sha256) in zip(views, written, strict=True):
-        found[name].append(facts)
-        files[facts["image"]] = sha256
-    context.store.remove_strays(f"{folder}/visualizations", files)
-    return {"visualizations": found}, files
+    pooled: list[list[Floats]] = [[] for _ in shown]
+    for view in range(context.config.visualize.n_visualizations):  # one after another: each differs from those before
+        sitters = [
+            Sitter(
+                path=f"{folder}/visualizations/{name}{f'-{view + 1}' if view else ''}.webp",
+                direction=arrays["concept_bank"][row],
+                seed=derive_seed(context.config.run.seed, context.slug, name, view),
+                repelled_from=np.stack(earlier) if earlier else None,
+            )
+            for name, row, earlier in zip(shown, rows, pooled, strict=True)
+        ]
+        written = write_visualizations(
+            context,
+            classifier.features_differentiable,
+            sitters,
+            canvas,
+            layer=context.model.layer,
+            device=str(classifier.device),
+        )
+        verdicts = judge.judge([read_views(context, each.path, sides=VIEW_SIDES) for each in sitters], rows)
+        for name, earlier, (facts, sha256), verdict in zip(shown, pooled, written, verdicts, strict=True):
+            found[name].append({**facts, "score": verdict.score})
+            earlier.append(verdict.pooled)
+            files[facts["image"]] = sha256
+    for name, row in zip(shown, rows, strict=True):
+        if fails(found[name][0]["score"]):
+            direction = arrays["concept_bank"][row]
+            facts, sha256 = _write_accentuation(context, classifier, canvas, name, direction, judge.crops[row][0])
+            views = read_views(context, facts["image"], sides=ACCENTED_SIDES)
+            found[name].insert(0, {**facts, "score": judge.judge([views], [row])[0].score})
+            files[facts["image"]] = sha256
+    context.store.remove_strays(f"{folder}/visualizations", [*files, *map(name_record, files)])
+    return {"visualizations": found, "family": family}, files
+
+
+def fails(score: dict[str, float] | None) -> bool:
+    """Tell whether a picture shows too little of its concept, or more of another one; without a score none fails."""
+    return score is not None and (score["percentile"] < LEAST_PERCENTILE or score["own_rank"] > 1)
+
+
+def _write_accentuation(
+    context: Context, classifier: Classifier, canvas: Canvas, name: str, direction: Floats, crop: RealCrop
+) -> tuple[dict[str, Any], str]:
+    """Write a concept's strongest real crop with the concept made clearer, unless it lies there already."""
+    settings, specimen = context.config.visualize, crop.specimen
+    path = f"families/{context.slug}/visualizations/{name}-accentuation.webp"
+    seed = derive_seed(context.config.run.seed, context.slug, name, "accentuation")
+    fingerprint = hash_json(
+        {
+            **describe_drawing(context),
+            "canvas": canvas.sha256,
+            "crop": hash_array(crop.image),
+            "direction": hash_array(direction),
+            "kind": "accentuation",
+            "label": [specimen.licence, specimen.credit, specimen.source],
+            "seed": seed,
+            "specimen": [specimen.id, crop.box],
+        }
+    )
+    there = read_picture(context, path, fingerprint)
+    if there is not None:
+        return there
+    enlarged = Image.fromarray(crop.image).resize((settings.size, settings.size), Image.Resampling.BICUBIC)
+    picture = accentuate(
+        classifier.features_differentiable,
+        direction,
+        np.array(enlarged, dtype=np.uint8),
+        canvas.spectrum,
+        canvas.palette,
+        input_size=context.model.preprocessing.input_size,
+        steps=settings.steps,
+        n_crops=settings.crops,
+        seed=seed,
+        device=str(classifier.device),
+    )
+    facts = {
+        "kind": "accentuation",
+        "seed": seed,
+        "steps": settings.steps,
+        "objective": float(picture.objectives[-max(1, settings.steps // 10) :].mean()),
+        "specimen": specimen.id,
+        "box": list(crop.box),
+    }
+    content = encode_webp(
+        picture.image,
+        quality=QUALITY,
+        licence=specimen.licence,
+        credit=specimen.credit,
+        source=specimen.source,
+    )
+    return write_picture(context, path, content, facts, fingerprint=fingerprint)
+
+
+def _write_family(context: Context, classifier: Classifier, canvas: Canvas) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write the picture that raises the family's centred logit; return what the atlas says of it, and its file."""
+    folder, output = f"families/{context.slug}", context.family.output_index
+    assert output is not None, "families without an output are not built"
+    direction = np.zeros(context.model.n_outputs, dtype=np.float32)
+    direction[output] = 1
+    sitter = Sitter(
+        path=f"{folder}/visualizations/family.webp",
+        direction=direction,
+        seed=derive_seed(context.config.run.seed, context.slug, "family", 0),
+        kind="family",
+    )
+
+    def features(images: Tensor) -> Tensor:
+        logits = classifier.logits(images)
+        return (logits - logits.mean(dim=1, keepdim=True))[:, None, None]  # (n, 1, 1, n_outputs)
+
+    device = str(classifier.device)
+    ((facts, sha256),) = write_visualizations(context, features, [sitter], canvas, layer="logits", device=device)
+    logits = context.store.read_arrays(f"{folder}/pooled.safetensors", stage="extract")["logits"]
+    views = read_views(context, sitter.path, sides=VIEW_SIDES)
+    return {**facts, "score": judge_family(classifier, views, logits, output)}, {sitter.path: sha256}

@@ -1,40 +1,79 @@
-"""What `visualize` and `recurse` share: the family's spectrum, and drawing many directions in batches of one shape."""
+"""What `visualize` and `recurse` share: the family's spectrum, and drawing pictures one by one, each stored when done.
+
+A picture lies beside a record of its own, ``concept-03.webp`` and ``concept-03.json``, written last. That record's
+fingerprint is over all the picture depends on and nothing else: its row of a bank, spectrum and colours, seed, earlier
+views, settings, classifier, layer and code. So a build that was ended in the middle of a family keeps what was drawn,
+and a change of one row draws one picture again.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leaflineage.featviz.maco import visualize_concepts
+from leaflineage.featviz.maco import FeatureVisualization, visualize_concepts
 from leaflineage.featviz.spectrum import Palette, estimate_spectrum
 from leaflineage.images import encode_webp, fit_image
 from leaflineage.stages.context import Context
 from leaflineage.stages.reading import read_specimens
+from leaflineage.store import hash_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Floats = NDArray[np.floating]
-MAX_BATCH_PIXELS = 24 * 128 * 128  # of the crops that meet the network at once: bounds memory
+Features = Callable[["Tensor"], "Tensor"]
+MAX_BATCH_PIXELS = 64 * 224 * 224  # of the crops that meet the network at once, on anything but a CPU: bounds memory
 MAX_SPECIMENS = 2000  # that a spectrum is taken from
 LEAST_SIDE = 32  # px; smaller pictures are enlarged: a spectrum's slope is not to be had from them
+LEAST_PATIENCE = 16  # steps
 QUALITY = 84
+# Whose change draws every picture again.
+DRAWN_BY = ("featviz", "model", "images.py", "stages/reading.py", "stages/seeds.py", "stages/visualizing.py")
+PACKAGE = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
 class Sitter:
-    """What a picture is to be made of: where it goes, its row of a bank, its seed."""
+    """What a picture is to be made of.
+
+    Attributes
+    ----------
+    path
+        Of the picture, relative to the run.
+    direction
+        (n_channels,): its row of a bank.
+    seed
+    kind
+        As the atlas says it.
+    repelled_from
+        (n_previous, n_channels): pooled activations of earlier views, from which this one is to differ.
+    """
 
     path: str
-    direction: Floats  # (n_channels,)
+    direction: Floats
     seed: int
+    kind: Literal["concept", "family"] = "concept"
+    repelled_from: Floats | None = None
 
 
-def estimate_family_spectrum(context: Context) -> tuple[Floats, Palette]:
+@dataclass(frozen=True)
+class Canvas:
+    """What all pictures of a family share: magnitude spectrum and palette, with a hash of both."""
+
+    spectrum: Floats  # (3, size, size // 2 + 1)
+    palette: Palette
+    sha256: str
+
+
+def prepare_canvas(context: Context) -> Canvas:
     """Return magnitude spectrum and palette of the family's specimens, or of all."""
     config = context.config
     specimens = context.specimens if config.visualize.spectrum == "family" else context.list_used()
@@ -48,55 +87,158 @@ def estimate_family_spectrum(context: Context) -> tuple[Floats, Palette]:
         for _, image, _, _ in read_specimens(context, chosen, {}):
             yield fit_image(image, preprocessing=square)[0]
 
-    return estimate_spectrum(read, size=config.visualize.size)
+    spectrum, palette = estimate_spectrum(read, size=config.visualize.size)
+    digest = hashlib.sha256()
+    for array in (spectrum, palette.mean, palette.mixing):
+        digest.update(np.ascontiguousarray(array, dtype=np.float32).tobytes())
+    return Canvas(spectrum, palette, digest.hexdigest())
 
 
 def write_visualizations(
-    context: Context,
-    features: Callable[[Tensor], Tensor],
-    sitters: Sequence[Sitter],
-    magnitude_spectrum: Floats,
-    palette: Palette,
-    *,
-    device: str,
+    context: Context, features: Features, sitters: Sequence[Sitter], canvas: Canvas, *, layer: str, device: str
 ) -> list[tuple[dict[str, Any], str]]:
-    """Write one picture a sitter, colours in RGB, opacity in alpha; return what the atlas says of it, and its sha256.
+    """Draw what is not drawn yet, colours in RGB, opacity in alpha; return what the atlas says of each, and its sha256.
 
     Parameters
     ----------
     features
         (n, 3, height, width) in [0, 1] → (n, rows, columns, n_channels), differentiable.
+    layer
+        Where the features end.
     """
     settings = context.config.visualize
-    height, width = context.model.preprocessing.input_size
-    n_batches = -(-len(sitters) // max(1, MAX_BATCH_PIXELS // (height * width * settings.crops)))
-    n_slots = -(-len(sitters) // max(1, n_batches))
-    written = []
-    for start in range(0, len(sitters), n_slots):
-        batch = list(sitters[start : start + n_slots])
-        filled = batch + [batch[-1]] * (n_slots - len(batch))
-        pictures = visualize_concepts(
-            features,
-            np.stack([sitter.direction for sitter in filled]),
-            magnitude_spectrum,
-            palette,
+    fingerprints = [_fingerprint(context, sitter, canvas, layer) for sitter in sitters]
+    written = [read_picture(context, each.path, found) for each, found in zip(sitters, fingerprints, strict=True)]
+    waiting = [index for index, found in enumerate(written) if found is None]
+
+    def store(number: int, picture: FeatureVisualization) -> None:
+        index = waiting[number]
+        alpha = np.round(picture.opacity * 255).astype(np.uint8)
+        # Colours are kept where a picture is transparent too: its score is taken from the file.
+        content = encode_webp(np.dstack([picture.image, alpha]), quality=QUALITY, exact=True)
+        facts = {
+            "kind": sitters[index].kind,
+            "seed": sitters[index].seed,
+            "steps": picture.n_steps,
+            "objective": float(picture.objectives[-max(1, picture.n_steps // 10) :].mean()),
+        }
+        written[index] = write_picture(context, sitters[index].path, content, facts, fingerprint=fingerprints[index])
+
+    if waiting:
+        n_slots = choose_slots(context, device)
+        visualize_concepts(
+            features if n_slots > 1 else leave_out_filling(features, settings.crops),
+            np.stack([sitters[index].direction for index in waiting]),
+            canvas.spectrum,
+            canvas.palette,
             input_size=context.model.preprocessing.input_size,
             steps=settings.steps,
             n_crops=settings.crops,
-            seeds=[sitter.seed for sitter in filled],
+            n_slots=n_slots,
+            patience=max(LEAST_PATIENCE, settings.steps // 4),
+            seeds=[sitters[index].seed for index in waiting],
+            repelled_from=[sitters[index].repelled_from for index in waiting],
             device=device,
+            on_finished=store,
         )
-        for sitter, picture in zip(batch, pictures, strict=False):
-            alpha = np.round(picture.opacity * 255).astype(np.uint8)
-            content = encode_webp(np.dstack([picture.image, alpha]), quality=QUALITY)
-            facts = {
-                "image": sitter.path,
-                "width": settings.size,
-                "height": settings.size,
-                "kind": "concept",
-                "seed": sitter.seed,
-                "steps": settings.steps,
-                "objective": float(picture.objectives[-max(1, settings.steps // 10) :].mean()),
-            }
-            written.append((facts, context.store.write_bytes(sitter.path, content)))
-    return written
+    return [found for found in written if found is not None]
+
+
+def choose_slots(context: Context, device: str) -> int:
+    """Return how many pictures are in the making at once, whatever is left to draw.
+
+    One on a CPU: the crops of one keep it as busy as those of several, and what is done is stored sooner.
+    """
+    if device == "cpu":
+        return 1
+    height, width = context.model.preprocessing.input_size
+    return max(2, MAX_BATCH_PIXELS // (height * width * context.config.visualize.crops))
+
+
+def leave_out_filling(features: Features, n_crops: int) -> Features:
+    """Return features of batches of which the first ``n_crops`` alone belong to a picture: the others stay zero.
+
+    The engine sends calls of one shape to the network, filled up; with one picture at a time that is most of them.
+    """
+    from torch.nn.functional import pad
+
+    def compute(images: Tensor) -> Tensor:
+        return pad(features(images[:n_crops]), (0, 0, 0, 0, 0, 0, 0, len(images) - n_crops))
+
+    return compute
+
+
+def write_picture(
+    context: Context,
+    path: str,
+    content: bytes,
+    facts: dict[str, Any],
+    *,
+    fingerprint: str,
+) -> tuple[dict[str, Any], str]:
+    """Write a picture and its own record, last; return what the atlas says of it, and its sha256."""
+    sha256 = context.store.write_bytes(path, content)
+    size = context.config.visualize.size
+    payload = {"visualization": {**facts, "image": path, "width": size, "height": size}}
+    context.store.commit(name_record(path), "visualization", payload, fingerprint=fingerprint, files={path: sha256})
+    return payload["visualization"], sha256
+
+
+def read_picture(context: Context, path: str, fingerprint: str) -> tuple[dict[str, Any], str] | None:
+    """Return what the atlas says of a picture and its sha256, None where it is to be drawn."""
+    if context.store.find_staleness(name_record(path), "visualization", fingerprint) is not None:
+        return None
+    record = context.store.read_json(name_record(path), "visualization", stage="visualize")
+    return record["visualization"], record["files"][path]
+
+
+def name_record(path: str) -> str:
+    """Return the path of a picture's own record."""
+    return str(PurePosixPath(path).with_suffix(".json"))
+
+
+def describe_drawing(context: Context) -> dict[str, Any]:
+    """Return what every picture of a run depends on, beside what it is made of."""
+    model, settings = context.model, context.config.visualize
+    return {
+        "classifier": [model.sha256, model.architecture, model.preprocessing.model_dump(mode="json")],
+        "settings": [settings.size, settings.steps, settings.crops],
+        "code": hash_drawing_code(),
+    }
+
+
+@cache
+def hash_drawing_code() -> str:
+    """Return the sha256 of the sources that pictures depend on."""
+    digest = hashlib.sha256()
+    for path in list_drawing_sources():
+        digest.update(path.relative_to(PACKAGE).as_posix().encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def list_drawing_sources() -> list[Path]:
+    """Return the files of ``DRAWN_BY``, sorted."""
+    found = [PACKAGE / name for name in DRAWN_BY]
+    return sorted(path for each in found for path in (each.rglob("*.py") if each.is_dir() else [each]))
+
+
+def hash_array(array: NDArray[Any]) -> str:
+    """Return the sha256 of an array's shape and bytes."""
+    plain = np.ascontiguousarray(array)
+    return hashlib.sha256(f"{plain.dtype} {plain.shape}".encode() + plain.tobytes()).hexdigest()
+
+
+def _fingerprint(context: Context, sitter: Sitter, canvas: Canvas, layer: str) -> str:
+    """Return the fingerprint of one picture."""
+    return hash_json(
+        {
+            **describe_drawing(context),
+            "canvas": canvas.sha256,
+            "direction": hash_array(sitter.direction),
+            "kind": sitter.kind,
+            "layer": layer,
+            "repelled_from": None if sitter.repelled_from is None else hash_array(sitter.repelled_from),
+            "seed": sitter.seed,
+        }
+    )
