@@ -179,6 +179,19 @@ def test_search_leads_to_no_concept_that_refits_do_not_find_again(site: Path, ru
         assert (">unstable<" in text) == ("unstable" in concept["flags"])
 
 
+def test_the_filter_of_families_knows_no_name_of_a_concept_that_refits_do_not_find_again(tmp_path: Path) -> None:
+    run = make_run(tmp_path, n_crops=1, named=True)
+    index = json.loads((run / "index.json").read_text())
+    named = [concept for family in index["families"] for concept in family["concepts"] if concept["name"]]
+    unstable = {concept["name"]["text"] for concept in named if concept["flags"]}
+    stable = {concept["name"]["text"] for concept in named} - unstable
+    text = (bake(run).site / "families" / "index.html").read_text()
+    terms = " ".join(re.findall(r'data-terms="([^"]+)"', text))
+    assert unstable
+    assert not any(name in terms for name in unstable)
+    assert all(name in terms for name in stable)
+
+
 def find_divided(site: Path, slug: str) -> tuple[str, str]:
     """The page of the concept that was divided, and its name."""
     pages = {path.stem: path.read_text() for path in (site / "families" / slug).glob("concept-*.html")}
