@@ -148,6 +148,8 @@ def test_an_artifact_that_a_stage_reads_is_among_its_inputs(name: str) -> None:
         covered |= set(STAGES)  # their inputs hash every family's artifacts
     if name == "visualize":
         covered |= {"factorize", "rank"}  # as far as it reads them: the shown concepts and the bank
+    if name == "fidelity":
+        covered |= {"rank"}  # its arrays: whichever concepts are shown
     if name == "draw":
         covered -= {"inspect"}
     assert read - covered == set()
@@ -213,6 +215,8 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
                 payload["shown"] = ["concept-01"]
             if name == "factorize":
                 payload["bank_sha256"] = "0" * 64
+            if name == "rank":
+                store.write_arrays(f"families/{slug}/importance.safetensors", {"indices": np.ones((3, 2), np.float32)})
             store.commit(stage.record_path(slug), stage.kind, payload, fingerprint="x", files={})
     store.commit("probe.json", "probe", {"specimens": []}, fingerprint="x", files={})
     store.commit("queries/queries.json", "queries", {"queries": []}, fingerprint="x", files={})

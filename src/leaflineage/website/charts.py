@@ -48,7 +48,12 @@ def make_spread(site: Site, page: str, family: AtlasFamily, figure: int) -> Spre
     caption = words("spread.caption", family=family.name)
     return Spread(
         figure=figure,
-        label=words("spread.alt", n=len(owners), family=family.name, counts=words("list.comma").join(told)),
+        label=words(
+            "spread.alt",
+            images=words("count.images", n=len(owners)),
+            family=family.name,
+            counts=words("list.comma").join(told),
+        ),
         radius=9 if len(marks) <= 150 else 7.5,
         marks=tuple(marks),
         lines=tuple(lines.values()),
