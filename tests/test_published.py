@@ -1,4 +1,4 @@
-"""Every number that a page shows can be computed again from the files that the site publishes, and nothing else."""
+"""What pages show of importance can be computed again from the files that the site publishes, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers behind a family's pages, as files: whoever has them can compute every number again.
+"""The numbers behind a family's pages, as files: importances, contributions and what follows from them, computed again.
 
 ``importances.csv`` has a line a specimen: whether it is counted and named rightly, its centred logit, and each player's
 total Sobol index and contribution (the residual's last), and the bias: contributions and bias sum to the centred logit.

@@ -23,7 +23,7 @@ from leaflineage.website.pages import ConceptPage, CropGroup, Fact, Link, MapPai
 from leaflineage.website.view_inside import view_inside
 from leaflineage.website.words import (
     Words,
-    find_width,
+    find_span,
     write_decimal,
     write_measured,
     write_measured_percent,
@@ -47,7 +47,8 @@ def view_concept(
     shown = [specimens[crop.specimen] for crop in concept.crops]
     crops = make_crops(site, page, family, concept, specimens, N_CROPS)
     bars, counts = make_histogram(concept.image_importances) if concept.image_importances else ((), [])
-    share_span = find_width(importance.share_interval)
+    others = tuple(_list_others(site, page, family, concept))
+    share_span = find_span(importance.share_interval)
     place = [each.id for each in family.concepts].index(concept.id)
     return ConceptPage(
         frame=site.make_frame(
@@ -103,8 +104,8 @@ def view_concept(
             images=words("count.images", n=len(concept.image_importances)),
             counts=words("list.comma").join(str(count) for count in counts),
         ),
-        others=tuple(_list_others(site, page, family, concept)),
-        others_interval=any(find_width(span) for span in concept.contribution_intervals.values()),
+        others=others,
+        others_interval=any(span for _, _, span in others),
         similar=tuple(
             (link, each.similarity) for each in concept.similar if (link := site.concept_link(page, each.id))
         ),
@@ -254,7 +255,7 @@ def _list_others(
 ) -> list[tuple[Link, float, Span | None]]:
     others = sorted(concept.contributions.items(), key=lambda pair: (-pair[1], pair[0]))
     return [
-        (link, logits, find_width(concept.contribution_intervals.get(slug)))
+        (link, logits, find_span(concept.contribution_intervals.get(slug)))
         for slug, logits in others
         if slug != family.slug and (link := site.family_link(page, slug))
     ][:N_OTHERS]

@@ -21,7 +21,7 @@ from leaflineage.website.figures import (
 )
 from leaflineage.website.pages import Fact, FamiliesPage, FamilyLine, FamilyPage, Link, MissingPage, Picture, Start
 from leaflineage.website.view_trust import is_mostly_rest, view_trust
-from leaflineage.website.words import find_width, write_decimal, write_measured, write_measured_percent, write_signed
+from leaflineage.website.words import find_span, write_decimal, write_measured, write_measured_percent, write_signed
 
 N_PLATE = 3  # specimens on the sheet of a family's page
 NEAR = 0.1  # similarity from which a family is called near
@@ -83,9 +83,9 @@ def _view_line(site: Site, page: str, family: AtlasFamily, first_of_order: bool)
         concept_share=first.importance.share if first else 0.0,
         n_specimens=family.n_specimens,
         accuracy=family.accuracy.top1 if family.accuracy else None,
-        accuracy_interval=find_width(family.accuracy.interval) if family.accuracy else None,
+        accuracy_interval=find_span(family.accuracy.interval) if family.accuracy else None,
         explained=explained_of(family),
-        explained_interval=find_width(family.explained_interval),
+        explained_interval=find_span(family.explained_interval),
         badges=tuple(badge for badge in make_badges(site, first) if badge.warns) if first else (),
         terms=" ".join(term for term in terms if term).lower(),
     )

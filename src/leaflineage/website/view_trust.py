@@ -12,7 +12,7 @@ from leaflineage.website.context import Site, is_built
 from leaflineage.website.pages import Fact, FloorLine, Interval, OrderLine, StripGroup, StripRow, Tick, Trust, TrustRow
 from leaflineage.website.words import (
     Words,
-    find_width,
+    find_span,
     write_decimal,
     write_integer,
     write_measured,
@@ -92,7 +92,7 @@ def _list_orders(words: Words, fidelity: Fidelity) -> tuple[OrderLine, ...]:
 def _has_intervals(fidelity: Fidelity) -> bool:
     """Return whether any figure beside the charts has an interval of some width."""
     areas = [area for curve in fidelity.curves for area in (curve.deletion_area, curve.insertion_area)]
-    return any(find_width(each.interval) for each in [*areas, *fidelity.mu_fidelity.values()])
+    return any(find_span(each.interval) for each in [*areas, *fidelity.mu_fidelity.values()])
 
 
 def _tell(words: Words, measure: Measure | None) -> str:

@@ -119,14 +119,14 @@ def write_signed(value: float, digits: int = 2) -> str:
     return text if text.startswith(MINUS) or float(text) == 0 else f"+{text}"
 
 
-def find_width(span: Span | None) -> Span | None:
+def find_span(span: Span | None) -> Span | None:
     """Return an interval, or None where its ends are equal: it would claim to know what it cannot."""
     return span if span is not None and span[0] != span[1] else None
 
 
 def write_interval(span: Span, words: Words, write: Callable[[float], str] = write_decimal) -> str:
     """Return "0.10–0.26", or "−0.10 to +0.26" where an end carries a sign; one number where the ends are equal."""
-    if find_width(span) is None:
+    if find_span(span) is None:
         return write(span[0])
     low, high = (write(end) for end in span)
     signed = any(text[:1] in (MINUS, "+") for text in (low, high))
@@ -135,7 +135,7 @@ def write_interval(span: Span, words: Words, write: Callable[[float], str] = wri
 
 def write_percent_interval(span: Span, words: Words) -> str:
     """Return "92–95 %"; with a decimal where whole per cent would hide the difference; one share for equal ends."""
-    if find_width(span) is None:
+    if find_span(span) is None:
         return write_percent(span[0], words)
     digits = 0 if round(span[0] * 100) != round(span[1] * 100) else 1
     low, high = (write_decimal(end * 100, digits) for end in span)
@@ -144,7 +144,7 @@ def write_percent_interval(span: Span, words: Words) -> str:
 
 def write_measured(value: float, span: Span | None, words: Words, write: Callable[[float], str] = write_decimal) -> str:
     """Return a number and, where it has one of some width, its interval in brackets."""
-    span = find_width(span)
+    span = find_span(span)
     if span is None:
         return write(value)
     return words("interval.of", value=write(value), interval=write_interval(span, words, write))
@@ -152,7 +152,7 @@ def write_measured(value: float, span: Span | None, words: Words, write: Callabl
 
 def write_measured_percent(value: float, span: Span | None, words: Words) -> str:
     """Return a share and, where it has one of some width, its interval in brackets."""
-    text, span = write_percent(value, words), find_width(span)
+    text, span = write_percent(value, words), find_span(span)
     return text if span is None else words("interval.of", value=text, interval=write_percent_interval(span, words))
 
 
