@@ -23,8 +23,9 @@ from leaflineage import pipeline
 from leaflineage.cli import main
 from leaflineage.config import load_config
 from leaflineage.errors import ArtifactError, LeafLineageError
-from leaflineage.pipeline import build
+from leaflineage.pipeline import build, find_stale
 from leaflineage.records import AtlasRecord, FamilyRecord, Index
+from leaflineage.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -174,6 +175,42 @@ def test_dropped_cells_are_extracted_again_when_concepts_change(tiny_run: Path, 
     assert report.built["extract"] == report.built["factorize"] == ["betulaceae", "fagaceae", "ginkgoaceae"]
     build_tiny(tiny_copy)
     assert find_differences(tiny_run, tiny_copy) == []
+
+
+@pytest.mark.slow
+def test_showing_fewer_concepts_of_a_run_gives_what_a_build_from_nothing_gives(tiny_copy: Path, tmp_path: Path) -> None:
+    report = build_tiny(tiny_copy, "atlas.n_shown=2")
+    assert report.built["rank"] == ["betulaceae", "fagaceae", "ginkgoaceae"]
+    assert report.built["extract"] == report.built["fidelity"] == []  # they do not depend on what is shown
+    build_tiny(tmp_path / "fresh", "atlas.n_shown=2")
+    assert find_differences(tiny_copy, tmp_path / "fresh") == []
+
+
+def test_cells_that_were_dropped_come_back_for_a_stage_that_turns_stale_on_the_way(
+    tiny_run: Path, tiny_copy: Path
+) -> None:
+    """`rank` is made again and gives other numbers: only then does `fidelity` want cells."""
+    arrays = tiny_copy / "families/fagaceae/importance.safetensors"
+    content = arrays.read_bytes()
+    store = Store(tiny_copy)
+    record = json.loads((tiny_copy / "families/fagaceae/fidelity.json").read_text())
+    record["fingerprint"] = "made of other importances"
+    store.write_json("families/fagaceae/fidelity.json", "fidelity", record)
+    arrays.unlink()
+    assert find_stale(load_tiny(), tiny_copy)["extract"] == 1
+    report = build_tiny(tiny_copy)
+    assert report.built["extract"] == report.built["rank"] == report.built["fidelity"] == ["fagaceae"]
+    assert arrays.read_bytes() == content
+    assert find_differences(tiny_run, tiny_copy) == []
+
+
+@pytest.mark.slow
+def test_a_split_without_an_affine_head_leaves_no_head_of_the_split_before(tiny_copy: Path) -> None:
+    assert (tiny_copy / "head.safetensors").exists()
+    quick = ("visualize.steps=1", "concepts.refits=0", "concepts.n_attributions=0", "importance.max_evaluations=64")
+    build_tiny(tiny_copy, "classifier.layer=blocks.6", *quick)
+    assert not (tiny_copy / "head.safetensors").exists()
+    assert not (tiny_copy / "site/data/head.safetensors").exists()
 
 
 @pytest.mark.parametrize(

@@ -56,3 +56,18 @@ def test_the_report_of_a_build_warns_of_families_that_are_mostly_unexplained(tmp
     warnings = [note for note in report.notes if note.startswith("warning: what no shown concept explains")]
     assert len(warnings) == 1
     assert "Betulaceae" in warnings[0]
+
+
+def test_a_plan_says_what_the_preset_means_and_costs(tiny_run: Path) -> None:
+    said = plan(tiny_run, "visualize.quality=fine", "visualize.steps=5")
+    line = next(line for line in said if line.startswith("Pictures: "))
+    assert "quality 'fine': 64 px, 5 steps, 2 crops a step, 2 views a concept; 21 in all" in line
+    assert "min of one core" in line
+    (others,) = (line for line in said if "the others would take" in line)
+    assert "'draft' 10 times that, 'standard' 77 times that" in others  # 70 × 3 and 256 × 6 crops for 2 × 5 × 2
+    assert not any("spectrum" in line for line in said)
+
+
+def test_a_plan_says_that_a_common_spectrum_redraws_every_family(tiny_run: Path) -> None:
+    said = plan(tiny_run, "visualize.spectrum=all")
+    assert any('spectrum = "all"' in line and "one changed leaf redraws every family" in line for line in said)

@@ -1,4 +1,4 @@
-"""Every number that a page shows can be computed again from the files that the site publishes, and nothing else."""
+"""What pages show of importance can be computed again from the files that the site publishes, and nothing else."""
 
 from __future__ import annotations
 
@@ -64,6 +64,13 @@ def test_contributions_and_indices_follow_from_the_bank_and_the_head(published: 
     np.testing.assert_allclose(published.contributions, told, atol=2e-4)
     told = np.stack([published.column(f"total_sobol_index {name}") for name in players], axis=1)
     np.testing.assert_allclose(published.indices, told, atol=1e-4)
+
+
+def test_contributions_and_bias_of_every_specimen_sum_to_its_centred_logit(published: Published) -> None:
+    players = [*published.ids, "residual"]
+    total = sum(published.column(f"contribution {name}") for name in players) + published.column("bias")
+    np.testing.assert_allclose(total, published.column("centred_logit"), atol=1e-6)
+    np.testing.assert_allclose(published.column("bias"), published.bias[published.output], atol=2e-5)
 
 
 def test_importance_share_and_contribution_of_every_shown_concept_follow(published: Published) -> None:
@@ -132,6 +139,7 @@ def test_accuracy_and_its_interval_follow_from_the_counted_specimens(published: 
     counted = [line for line in published.lines if line["split"] == "held-out"] or published.lines
     right = sum(line["named_rightly"] == "true" for line in counted)
     assert accuracy["n_specimens"] == len(counted)
+    assert accuracy["n_groups"] == len({line["group"] for line in counted}) == len(counted)
     assert accuracy["top1"] == pytest.approx(right / len(counted), abs=1e-5)
     assert accuracy["interval"] == pytest.approx(wilson_interval(right, len(counted)), abs=1e-4)
 

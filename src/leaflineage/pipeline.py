@@ -30,7 +30,6 @@ from leaflineage.website.bake import bake
 from leaflineage.website.check import check_site
 from leaflineage.website.links import MANIFEST
 
-CELLS_WANTED = "its cells were dropped and are wanted again"
 LARGEST_REST = 0.5  # share of the importance beyond which a family's rest is warned of
 
 
@@ -182,18 +181,19 @@ def find_stale(config: Config, run: Path) -> dict[str, int]:
     counts = {"inspect": int(_is_reader_stale("inspect", context))}
     behind = counts["inspect"] > 0
     counts["probe"] = int(behind or _is_reader_stale("probe", context))
+    slugs = context.list_built()
     waiting: set[str] = set()
+    found: dict[str, set[str]] = {}
     for name in FAMILY_STAGES:
-        contexts = {slug: context.of(slug) for slug in context.list_built()}
-        reasons = {slug: "behind" if behind else _find_reason(name, each) for slug, each in contexts.items()}
-        again = {slug for slug, reason in reasons.items() if reason is not None}
+        again = {slug for slug in slugs if behind or _is_reader_stale(name, context.of(slug))}
         if counts["probe"] and name == "fidelity":
-            again = set(contexts)
-        if counts["probe"] and name == "extract":  # whose cells fidelity wants, and no other stage is made again
-            again |= {slug for slug, each in contexts.items() if not _has_activations(each)}
-        counts[name] = len(again | waiting)
-        if name != "fidelity":  # which only the atlas reads; and cells that are made again are what they were
-            waiting |= {slug for slug in again if reasons[slug] not in (None, CELLS_WANTED)}
+            again = set(slugs)
+        found[name] = again | waiting
+        if name != "fidelity":  # which only the atlas reads
+            waiting |= again
+    wanted = set().union(*(found[name] for name in _list_cell_readers(context)))
+    found["extract"] |= {slug for slug in wanted if not _has_activations(context.of(slug))}
+    counts.update({name: len(each) for name, each in found.items()})
     counts["explain"] = int(behind or bool(waiting) or _is_reader_stale("explain", context))
     counts["collect"] = int(any(counts.values()) or _is_reader_stale("collect", context))
     return counts
@@ -283,35 +283,35 @@ def _run_family_stage(name: str, context: Context, executor: Executor, reporter:
     """Run a stage for the families in which it is stale."""
     slugs = context.list_built()
     stale = [slug for slug in slugs if _find_staleness(name, context.of(slug))]
+    if name in _list_cell_readers(context):  # cells are dropped once their readers are done, and made again for them
+        dropped = [slug for slug in stale if not _has_activations(context.of(slug))]
+        if dropped:
+            _run("extract", dropped, len(slugs), executor, reporter, report)
     _run(name, stale, len(slugs), executor, reporter, report)
+
+
+def _list_cell_readers(context: Context) -> tuple[str, ...]:
+    """Return the stages that read a family's cells."""
+    return ("factorize", "fidelity") if context.model.pools_first else ("factorize", "rank", "fidelity")
 
 
 def _find_staleness(name: str, context: Context) -> str | None:
     """Say why an artifact must be made again, or None."""
     stage = STAGES[name]
-    reason = context.store.find_staleness(
+    return context.store.find_staleness(
         stage.record_path(context.slug),
         stage.kind,
         compute_fingerprint(stage, context),
         disposable=stage.list_disposable(context.slug),
     )
-    if reason is None and name == "extract" and not _has_activations(context):
-        readers = ("factorize", "fidelity") if context.model.pools_first else ("factorize", "rank", "fidelity")
-        if any(_is_reader_stale(reader, context) for reader in readers):
-            return CELLS_WANTED
-    return reason
-
-
-def _find_reason(name: str, context: Context) -> str | None:
-    """Say why an artifact must be made again where what it reads may be missing too, or None."""
-    try:
-        return _find_staleness(name, context)
-    except (ArtifactError, FileNotFoundError):
-        return "what it reads is not there"
 
 
 def _is_reader_stale(name: str, context: Context) -> bool:
-    return _find_reason(name, context) is not None
+    """Tell whether an artifact must be made again, where what it reads may be missing too."""
+    try:
+        return _find_staleness(name, context) is not None
+    except (ArtifactError, FileNotFoundError):
+        return True
 
 
 def _has_activations(context: Context) -> bool:
@@ -328,7 +328,8 @@ def _drop_activations(context: Context) -> None:
 def _run(name: str, stale: list[str], total: int, executor: Executor, reporter: Reporter, report: BuildReport) -> None:
     """Run a stage's tasks; the first error ends the build once the others are done."""
     began = time.monotonic()
-    report.built[name], report.reused[name] = stale, total - len(stale)
+    report.built[name] = sorted({*report.built.get(name, []), *stale})
+    report.reused[name] = total - len(report.built[name])
     if not stale:
         return
     reporter.start(name, total, total - len(stale))
@@ -338,8 +339,9 @@ def _run(name: str, stale: list[str], total: int, executor: Executor, reporter: 
         if done.error is not None:
             errors.append(done.error)
         reporter.advance(name, done.slug)
-    report.seconds[name] = time.monotonic() - began
-    reporter.finish(name, report.seconds[name])
+    seconds = time.monotonic() - began
+    report.seconds[name] = report.seconds.get(name, 0.0) + seconds
+    reporter.finish(name, seconds)
     if errors:
         raise _join(errors)
 

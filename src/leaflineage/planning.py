@@ -25,6 +25,8 @@ from leaflineage.pipeline import find_stale, list_drawn_families, warn_of_rest
 from leaflineage.records import Catalogue
 from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context
+from leaflineage.stages.explain import N_CANDIDATES
+from leaflineage.stages.factorize import LEAST_REFITS
 from leaflineage.stages.rank import choose_batch_size
 from leaflineage.stages.selection import N_PROBED
 from leaflineage.store import Store
@@ -116,7 +118,8 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
         if config.specimens.draw is not None:
             n_specimens = dict.fromkeys(built, config.specimens.draw.n)
         _say_rest(config, context, built, run, say)
-        seconds = {"draw": drawing_seconds, **_time_stages(sampled, context, n_specimens)}
+        n_queries = len(context.list_queries())
+        seconds = {"draw": drawing_seconds, **_time_stages(sampled, context, n_specimens, n_queries)}
         estimate = Estimate(seconds, count_jobs(config.run.jobs), _estimate_site(config, len(built), n_specimens))
     n_concepts, n_shown = config.concepts.most_concepts, min(config.concepts.most_concepts, config.atlas.n_shown)
     say(f"Concepts: {n_concepts} a family, {n_shown} shown")
@@ -190,7 +193,7 @@ def _sample_specimens(config: Config, store: Store) -> tuple[Path, float]:
 
 def _say_rest(config: Config, context: Context, built: list[str], run: Path, say: Callable[[str], None]) -> None:
     """Say how much of the importance the concepts leave in the rest; warn where that is more than half."""
-    known = _read_rests(context, built, run)
+    known = _read_rests(config, context, built, run)
     rests = known or _try_rests(config, context, built)
     if not rests:
         return
@@ -202,9 +205,15 @@ def _say_rest(config: Config, context: Context, built: list[str], run: Path, say
         say(f"  warning: {warning}")
 
 
-def _read_rests(context: Context, built: list[str], run: Path) -> dict[str, float]:
-    """Return the rest's share by family's name, as an existing run has it."""
+def _read_rests(config: Config, context: Context, built: list[str], run: Path) -> dict[str, float]:
+    """Return the rest's share by family's name, as a run has it whose ranks a build would keep."""
     rests, store = {}, Store(run)
+    try:
+        stale = find_stale(config, run)
+    except LeafLineageError:
+        return {}
+    if any(stale[name] for name in ("inspect", "factorize", "rank")):
+        return {}
     for slug in built:
         with contextlib.suppress(LeafLineageError):
             record = store.read_json(f"families/{slug}/importance.json", "importance", stage="rank")
@@ -261,7 +270,7 @@ def _try_rests(config: Config, context: Context, built: list[str]) -> dict[str, 
 # --- how long it would take ------------------------------------------------------------------------------------
 
 
-def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) -> dict[str, float]:
+def _time_stages(config: Config, context: Context, n_specimens: dict[str, int], n_queries: int) -> dict[str, float]:
     """Return seconds of one core a stage, from a timed sample."""
     import numpy as np
     import torch
@@ -300,11 +309,13 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
 
     step = _time(draw) / N_STEPS / n_slots
     n_shown = min(config.concepts.most_concepts, config.atlas.n_shown)
+    head = 0.0 if context.model.affine_head else _time_head(config, context)
     rows, columns, channels = context.model.map_shape
     cells = sum(min(count * rows * columns, config.concepts.max_cells) for count in n_specimens.values())
     concepts = config.concepts
     tried = concepts.n_concepts_tried if concepts.n_concepts == "auto" else [concepts.n_concepts]
-    products = cells * channels * sum(tried) * (1 + concepts.refits)
+    n_refits = max(concepts.refits, LEAST_REFITS) if concepts.n_concepts == "auto" else concepts.refits
+    products = cells * channels * sum(tried) * (1 + n_refits)
     n_pictures = len(n_specimens) * n_shown
     n_maps = n_pictures * min(concepts.n_attributions, concepts.n_crops) * N_COPIES
     drawing = settings.steps * step
@@ -314,11 +325,12 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int]) 
         "probe": min(n, N_PROBED) * (forward + 0.004),
         "extract": n * (1 + _count_crops(config)) * (forward + 0.004),
         "factorize": 0.2 * len(n_specimens) + products * 5e-9,
-        "rank": 0.0 if context.model.affine_head else _time_head(config, context, list(n_specimens.values())),
+        "rank": n * head,
         "fidelity": len(n_specimens) * (0.4 + N_RANDOM_WEIGHTS * (forward + 0.004)),
         "illustrate": n * 0.012 + n_maps * BACKWARD * forward,
         "recurse": n_subconcepts * (0.7 + drawing),
         "visualize": (n_pictures * (settings.n_visualizations + ACCENTED) + len(n_specimens)) * drawing + judging,
+        "explain": n_queries * (forward + 0.05 + N_CANDIDATES * head),
         "bake": 2 + 0.05 * len(n_specimens) * n_shown,
     }
 
@@ -331,8 +343,8 @@ def _count_crops(config: Config) -> float:
     return len(place_grid(1000, 1500, crop_side=settings.crop_side, crop_stride=settings.crop_stride))
 
 
-def _time_head(config: Config, context: Context, counts: list[int]) -> float:
-    """Return seconds that sampling importances takes, from a timed batch of the head."""
+def _time_head(config: Config, context: Context) -> float:
+    """Return seconds that sampling one specimen's importances takes, from a timed batch of the head."""
     import torch
 
     classifier = context.load_classifier()
@@ -343,7 +355,7 @@ def _time_head(config: Config, context: Context, counts: list[int]) -> float:
         each = _time(lambda: classifier.head(torch.rand(n, *shape, device=classifier.device))) / n
     # Evaluations a specimen, of the first round, which is most often enough, and of leaving each concept out.
     first = (N_SCRAMBLINGS * FIRST_DESIGNS + 1) * (config.concepts.most_concepts + 3)
-    return each * first * sum(counts)
+    return each * first
 
 
 def _time(work: Callable[[], object]) -> float:

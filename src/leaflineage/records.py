@@ -167,7 +167,8 @@ class Accuracy(Record):
     top1: float | None
     top5: float | None
     n_specimens: int
-    interval: tuple[float, float] | None  # Wilson, 95 %, of top1
+    n_groups: int | None = None
+    interval: tuple[float, float] | None  # Wilson, 95 %, of top1: groups count, not the pictures of them
     chance: float
     split: str  # "held-out" | "training leaves included"
 
@@ -308,6 +309,7 @@ class Recursion(Record):
     method: Literal["nmf", "semi-nmf"]
     n_crops: int
     rest_share: float  # of the parent's coefficient's variance under masking, in what no sub-concept holds
+    rest_interval: Span | None = None
     relative_error: float
     coefficient_kept: float | None = None  # the parent's, in the crops enlarged, over that in their whole specimens
     subconcepts: list[Subconcept]  # by rank

@@ -70,7 +70,7 @@ def make_context(
     context = Context(store, config, "fagaceae")
     context.__dict__["catalogue"] = Catalogue(specimens=specimens, families=["Fagaceae"])
     context.__dict__["model"] = ModelRecord.model_construct(
-        affine_head=affine, signed=signed, map_shape=(SIDE, SIDE, N_CHANNELS)
+        layer="layer4", affine_head=affine, signed=signed, map_shape=(SIDE, SIDE, N_CHANNELS)
     )
     context.__dict__["families"] = [SelectedFamily("Fagaceae", "fagaceae", 2, N_LEAVES, None)]
     return context
@@ -202,3 +202,9 @@ def test_two_runs_give_equal_bytes(tmp_path: Path) -> None:
     files = [sorted(path for path in (tmp_path / name).rglob("concepts.*")) for name in ("one", "two")]
     assert len(files[0]) == 2
     assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
+
+
+def test_a_coefficient_beyond_what_sixteen_bits_hold_is_said(tmp_path: Path) -> None:
+    cells = np.full((N_LEAVES * SIDE**2, N_CHANNELS), 3e4, dtype=np.float16)  # a cell's norm is √30 times as much
+    with pytest.raises(ActivationError, match=r"one is 1\.64e\+05, of Fagaceae at layer4"):
+        factorize.run(make_context(tmp_path, cells))

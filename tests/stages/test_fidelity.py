@@ -394,6 +394,8 @@ def commit_run(folder: Path, specimens: list[Specimen]) -> Context:
         for name in ("extract", "factorize", "rank"):
             stage = STAGES[name]
             store.commit(stage.record_path(slug), stage.kind, {"of": name}, fingerprint="x", files={})
+        name = f"families/{slug}/importance.safetensors"
+        store.write_arrays(name, {"indices": np.ones((2, 2), dtype=np.float32)})
     return context
 
 
@@ -427,6 +429,16 @@ def test_a_probe_that_says_something_else_makes_every_familys_fidelity_stale(tmp
     before = compute_fingerprint(STAGES["fidelity"], context.of("betulaceae"))
     context.store.commit("probe.json", "probe", {"specimens": ["another"]}, fingerprint="x", files={})
     assert compute_fingerprint(STAGES["fidelity"], context.of("betulaceae")) != before
+
+
+def test_which_concepts_are_shown_changes_no_fidelity_and_what_importances_are_does(tmp_path: Path) -> None:
+    context = commit_run(tmp_path, make_specimens(20, family="Fagaceae", n_held_out=0)).of("fagaceae")
+    before = compute_fingerprint(STAGES["fidelity"], context)
+    record = "families/fagaceae/importance.json"
+    context.store.commit(record, "importance", {"shown": ["concept-02"]}, fingerprint="x", files={})
+    assert compute_fingerprint(STAGES["fidelity"], context) == before
+    context.store.write_arrays(record.replace("json", "safetensors"), {"indices": np.zeros((2, 2), dtype=np.float32)})
+    assert compute_fingerprint(STAGES["fidelity"], context) != before
 
 
 # --- a whole build -------------------------------------------------------------------------------------------

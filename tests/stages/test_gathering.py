@@ -19,14 +19,21 @@ from leaflineage.stages.gathering import (
 
 def test_accuracy_counts_first_places_and_places_among_five() -> None:
     predicted = [np.array(order) for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0])]
-    found = measure_accuracy(predicted, [0, 0, 0], chance=1 / 6, split="held-out")
+    found = measure_accuracy(predicted, [0, 0, 0], ["a", "b", "c"], chance=1 / 6, split="held-out")
     assert (found["top1"], found["top5"], found["n_specimens"]) == (1 / 3, 2 / 3, 3)
     assert (found["chance"], found["split"]) == (1 / 6, "held-out")
     np.testing.assert_allclose(found["interval"], wilson_interval(1, 3), atol=1e-9)
 
 
+def test_ten_pictures_of_two_leaves_are_as_uncertain_as_two_leaves() -> None:
+    predicted = [np.array([0, 1]), np.array([1, 0])] * 5
+    found = measure_accuracy(predicted, [0] * 10, ["a", "b"] * 5, chance=0.5, split="held-out")
+    assert (found["top1"], found["n_specimens"], found["n_groups"]) == (0.5, 10, 2)
+    np.testing.assert_allclose(found["interval"], wilson_interval(1, 2), atol=1e-9)
+
+
 def test_accuracy_of_no_specimens_is_not_known() -> None:
-    found = measure_accuracy([], [], chance=0.5, split="held-out")
+    found = measure_accuracy([], [], [], chance=0.5, split="held-out")
     assert (found["top1"], found["top5"], found["interval"], found["n_specimens"]) == (None, None, None, 0)
 
 

@@ -147,7 +147,9 @@ def test_an_artifact_that_a_stage_reads_is_among_its_inputs(name: str) -> None:
     if name in ("collect", "explain"):
         covered |= set(STAGES)  # their inputs hash every family's artifacts
     if name == "visualize":
-        covered |= {"factorize", "rank"}  # as far as it reads them: the shown concepts and the bank
+        covered |= {"extract", "factorize", "rank"}  # as far as it reads them: what is shown, bank, maps, logits
+    if name == "fidelity":
+        covered |= {"rank"}  # its arrays: whichever concepts are shown
     if name == "draw":
         covered -= {"inspect"}
     assert read - covered == set()
@@ -213,6 +215,8 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
                 payload["shown"] = ["concept-01"]
             if name == "factorize":
                 payload["bank_sha256"] = "0" * 64
+            if name == "rank":
+                store.write_arrays(f"families/{slug}/importance.safetensors", {"indices": np.ones((3, 2), np.float32)})
             store.commit(stage.record_path(slug), stage.kind, payload, fingerprint="x", files={})
     store.commit("probe.json", "probe", {"specimens": []}, fingerprint="x", files={})
     store.commit("queries/queries.json", "queries", {"queries": []}, fingerprint="x", files={})
@@ -267,6 +271,7 @@ OTHER = {
     "importance.half_width": 0.03,
     "visualize.quality": "fine",
     "visualize.spectrum": "all",
+    "visualize.transfer_classifier": "second",
     "specimens.split": "md5:5",
     "specimens.draw": {"n": 4},
 }
@@ -335,6 +340,7 @@ def test_every_setting_belongs_to_a_stage_or_is_known_to_change_no_artifact(cont
         "specimens.catalogue",  # what it says is in the catalogue
         "specimens.follow_symlinks",  # decides which files are in the catalogue
         "visualize.quality",  # sets the other keys of its table
+        "visualize.transfer_classifier",  # hashed
     }
     elsewhere = {"name", "site.base_url", "site.repository", "site.budget_mb"}
     run = {"run.device", "run.jobs", "run.keep_activations"}
@@ -385,7 +391,7 @@ def test_every_setting_a_stage_reads_is_in_its_fingerprint(name: str) -> None:
         if path.name not in ("context.py", "selection.py", "table.py")
     ]
     read = set().union(*(find_settings(function) for function in stage_functions))
-    by_content = {"atlas.taxonomy", "run.device"}
+    by_content = {"atlas.taxonomy", "run.device", "visualize.transfer_classifier"}
     declared = STAGES[name].settings
     assert {
         key
@@ -450,6 +456,27 @@ def test_pictures_depend_on_the_bank_and_on_what_is_shown_alone(context: Context
     assert fingerprint("visualize", other) != fingerprint("visualize", context)
 
 
+def test_scores_depend_on_maps_logits_and_the_second_classifier_too(context: Context, tmp_path: Path) -> None:
+    other, before = copy_run(context, tmp_path), fingerprint("visualize", context)
+    edit(other, "families/fagaceae/concepts.json", files={"families/fagaceae/concepts.safetensors": "1" * 64})
+    assert fingerprint("visualize", other) != before
+    other = copy_run(context, tmp_path / "again")
+    edit(other, "families/fagaceae/activations.json", files={"families/fagaceae/pooled.safetensors": "1" * 64})
+    assert fingerprint("visualize", other) != before
+    second = tmp_path / "second.safetensors"
+    second.write_bytes(b"weights")
+    config = change(context.config, "visualize.transfer_classifier", str(second))
+    with_second = fingerprint("visualize", context, config)
+    assert with_second != before
+    second.write_bytes(b"other weights")
+    assert fingerprint("visualize", context, config) != with_second
+
+
+def test_where_a_file_of_the_config_lies_changes_no_fingerprint(context: Context) -> None:
+    one, other = (change(context.config, "visualize.transfer_classifier", f"/{name}/x") for name in ("here", "there"))
+    assert fingerprint("collect", context, one) == fingerprint("collect", context, other)
+
+
 def edit_specimen(context: Context, identifier: str, **changes: Any) -> None:
     path = context.store.path("catalogue.json")
     record = json.loads(path.read_text())
@@ -461,9 +488,12 @@ def edit_specimen(context: Context, identifier: str, **changes: Any) -> None:
     ("field", "stale"),
     [
         ("sha256", {"inspect", "probe", "extract", "fidelity", "illustrate", "recurse", "visualize", "collect"}),
-        ("group", {"probe", "factorize", "rank", "fidelity", "illustrate", "recurse", "explain", "collect"}),
-        ("credit", {"illustrate", "recurse", "collect"}),
-        ("licence", {"illustrate", "recurse", "collect"}),
+        (
+            "group",
+            {"probe", "factorize", "rank", "fidelity", "illustrate", "recurse", "visualize", "explain", "collect"},
+        ),
+        ("credit", {"illustrate", "recurse", "visualize", "collect"}),
+        ("licence", {"illustrate", "recurse", "visualize", "collect"}),
         ("genus", {"collect"}),
     ],
 )

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image, ImageDraw
 
@@ -36,6 +36,7 @@ from leaflineage.records import (
     Measure,
     Neighbour,
     Prediction,
+    Record,
     Recursion,
     Rest,
     SimilarConcept,
@@ -62,6 +63,7 @@ N_IMAGES = 120
 N_ATTRIBUTIONS = 2
 N_INSIDE = 2
 Draw = Callable[[str, int], Image.Image]
+R = TypeVar("R", bound=Record)
 
 
 def draw_leaf(family: str, number: int) -> Image.Image:
@@ -243,6 +245,7 @@ def divide(folder: Path, concept: AtlasConcept, side: int) -> Recursion:
         method="nmf",
         n_crops=30,
         rest_share=0.16,
+        rest_interval=(0.11, 0.2),
         relative_error=0.42,
         coefficient_kept=0.61,
         subconcepts=inside,
@@ -282,6 +285,63 @@ def strip_family(family: AtlasFamily) -> AtlasFamily:
         "image_specimens": [],
         "image_dominants": [],
         "layout": None,
+    }
+    return family.model_copy(update=update)
+
+
+def show_one_leaf(family: AtlasFamily) -> AtlasFamily:
+    """Return the family as a run writes it where all its pictures show one leaf: bootstraps without width."""
+
+    def narrow(record: R) -> R:
+        """Set both ends of each interval beside a number to that number."""
+        pairs = {
+            "interval": "total_sobol_index",
+            "share_interval": "share",
+            "contribution_interval": "contribution",
+            "residual_interval": "residual_share",
+        }
+        found = {name: pair for name, pair in pairs.items() if getattr(record, name, None) is not None}
+        return record.model_copy(update={name: (getattr(record, pair),) * 2 for name, pair in found.items()})
+
+    def flatten(measure: Measure) -> Measure:
+        return Measure(value=measure.value, interval=(measure.value, measure.value))
+
+    assert family.rest is not None
+    assert family.fidelity is not None
+    assert family.accuracy is not None
+    concepts = [
+        concept.model_copy(
+            update={
+                "importance": narrow(concept.importance),
+                "contribution_intervals": {slug: (value, value) for slug, value in concept.contributions.items()},
+            }
+        )
+        for concept in family.concepts
+    ]
+    curves = [
+        curve.model_copy(
+            update={
+                "deletion_area": flatten(curve.deletion_area),
+                "insertion_area": flatten(curve.insertion_area),
+            }
+        )
+        for curve in family.fidelity.curves
+    ]
+    fidelity = family.fidelity.model_copy(
+        update={
+            "n_specimens": 1,
+            "explained_share": flatten(family.fidelity.explained_share),
+            "curves": curves,
+            "mu_fidelity": {order: flatten(found) for order, found in family.fidelity.mu_fidelity.items()},
+        }
+    )
+    update = {
+        "n_groups": 1,
+        "accuracy": family.accuracy.model_copy(update={"n_specimens": 1, "n_groups": 1, "interval": (0.0, 0.79)}),
+        "explained_interval": (family.explained_share, family.explained_share),
+        "rest": narrow(family.rest),
+        "fidelity": fidelity,
+        "concepts": concepts,
     }
     return family.model_copy(update=update)
 
@@ -431,7 +491,13 @@ def make_run(
             species=sorted(species),
             source_shares={"Swedish Leaf": 0.51, "Flavia": 0.49},
             accuracy=Accuracy(
-                top1=0.56, top5=0.9, n_specimens=25, interval=(0.37, 0.73), chance=0.03, split="held-out"
+                top1=0.56,
+                top5=0.9,
+                n_specimens=25,
+                n_groups=21,
+                interval=(0.37, 0.73),
+                chance=0.03,
+                split="held-out",
             ),
             training_accuracy=Accuracy(
                 top1=0.85, top5=0.97, n_specimens=95, interval=(0.76, 0.91), chance=0.03, split="train"

@@ -10,9 +10,10 @@ import re
 from pathlib import Path
 
 import pytest
-from website.synthetic_run import HOSTILE, make_run
+from website.synthetic_run import HOSTILE, make_run, show_one_leaf
 
 from leaflineage.errors import ArtifactError, SiteError
+from leaflineage.records import FamilyRecord
 from leaflineage.website import bake as bake_module
 from leaflineage.website import links
 from leaflineage.website.bake import BakeReport, bake, copy_atlas, read_family
@@ -179,6 +180,19 @@ def test_search_leads_to_no_concept_that_refits_do_not_find_again(site: Path, ru
         assert (">unstable<" in text) == ("unstable" in concept["flags"])
 
 
+def test_the_filter_of_families_knows_no_name_of_a_concept_that_refits_do_not_find_again(tmp_path: Path) -> None:
+    run = make_run(tmp_path, n_crops=1, named=True)
+    index = json.loads((run / "index.json").read_text())
+    named = [concept for family in index["families"] for concept in family["concepts"] if concept["name"]]
+    unstable = {concept["name"]["text"] for concept in named if concept["flags"]}
+    stable = {concept["name"]["text"] for concept in named} - unstable
+    text = (bake(run).site / "families" / "index.html").read_text()
+    terms = " ".join(re.findall(r'data-terms="([^"]+)"', text))
+    assert unstable
+    assert not any(name in terms for name in unstable)
+    assert all(name in terms for name in stable)
+
+
 def find_divided(site: Path, slug: str) -> tuple[str, str]:
     """The page of the concept that was divided, and its name."""
     pages = {path.stem: path.read_text() for path in (site / "families" / slug).glob("concept-*.html")}
@@ -204,7 +218,9 @@ def test_concepts_inside_a_concept_have_anchors_pictures_and_shares_with_interva
         assert f"visualizations/{anchor}.webp" in part
         assert part.count(f"/crops/{anchor}/") == 3
     lead = text.partition('<p class="measure">')[2].partition("</p>")[0]
-    assert lead.startswith("Of the variance of this concept’s coefficient under masking, 16\u202f% is in none")
+    assert lead.startswith(
+        "Of the variance of this concept’s coefficient under masking, 16\u202f% (11–20\u202f%) is in none"
+    )
     assert "Enlarged, the squares hold 61\u202f% of what their leaves hold of the concept. Relative error" in text
     assert "it rises when this part becomes like bare paper" in text
 
@@ -227,6 +243,25 @@ def test_a_family_with_fewer_places_than_images_is_refused(tmp_path: Path) -> No
     path.write_text(json.dumps(record))
     with pytest.raises(ArtifactError, match="119 places and 120 dominant concepts"):
         bake(run)
+
+
+def test_the_pages_of_a_single_leaf_show_no_interval_and_say_why(tmp_path: Path) -> None:
+    run = make_run(tmp_path, n_concepts=2, n_crops=1)
+    path = run / "families" / "betulaceae" / "family.json"
+    record = FamilyRecord.model_validate_json(path.read_text())
+    lone = record.model_copy(update={"family": show_one_leaf(record.family)})
+    path.write_text(lone.model_dump_json(by_alias=True))
+    folder = bake(run).site / "families"
+    one, many = ((folder / f"{name}/index.html").read_text() for name in ("betulaceae", "img-src-x-onerror-alert-1"))
+    for mark in ('class="reach"', 'class="span"', "intervals over leaves", "The line under a bar", "interval)</th>"):
+        assert mark in many, mark
+        assert mark not in one, mark
+    assert "All its pictures show one leaf" not in many
+    for page in (one, (folder / "betulaceae" / "concept-01.html").read_text()):
+        assert "All its pictures show one leaf: no interval over leaves can be given." in page
+        assert "the interval is over leaves" not in page
+    assert "Accuracy 0.56 (0.00–0.79) on 1 leaf not used in training" in one
+    assert "120 images of 1 leaf, 3 species" in one
 
 
 def test_no_two_figures_of_a_page_say_the_same(site: Path) -> None:

@@ -155,10 +155,12 @@ def test_predicted_error_stands_beside_stability_and_the_line_that_it_must_reach
     figure = make_number_curve(site, family.model_copy(update={"factorization": facts}), 4)
     assert figure is not None
     assert [line.kind for line in figure.chart.lines] == ["error", "predicted", "stability"]
-    assert figure.chart.lines[1].dots == ((0.0, 0.0), (1.0, 0.5))
-    assert figure.chart.lines[2].dots == ((0.0, 0.5), (1.0, 0.75))
+    # The axis begins at the tenth below the least value, 0.25, and ends at the largest, 2.
+    heights = {value: 1 - (value - 0.2) / 1.8 for value in (0.5, STABLE, 1.0, 2.0)}
+    assert figure.chart.lines[1].dots == ((0.0, heights[2.0]), (1.0, heights[1.0]))
+    assert figure.chart.lines[2].dots == ((0.0, heights[1.0]), (1.0, heights[0.5]))
     assert figure.chart.least is not None
-    assert (figure.chart.least.at, figure.chart.least.text) == (1 - STABLE / 2, "0.85")
+    assert (figure.chart.least.at, figure.chart.least.text) == (heights[STABLE], "0.85")
     assert "4: Relative error 0.50, Predicted error 2.00, Stability 1.00" in figure.chart.label
     assert "by it the number is chosen" in figure.caption
     assert "dashed" not in figure.caption

@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
+from website.synthetic_run import show_one_leaf
 
 from leaflineage.records import AtlasFamily, Index
 from leaflineage.resources import find_resource
@@ -125,8 +126,42 @@ def test_each_row_carries_the_interval_of_its_logits_on_their_axis(made: tuple[S
 def test_the_accuracy_is_told_with_interval_training_and_chance(made: tuple[Site, AtlasFamily]) -> None:
     site, family = made
     assert sentences.caution_accuracy(site.words, family) == (
-        "Accuracy 0.56 (0.37–0.73) on 25 leaves not used in training; 0.85 on leaves used in training. "
+        "Accuracy 0.56 (0.37–0.73) on 21 leaves not used in training; 0.85 on leaves used in training. "
         "Guessing would give 0.03."
+    )
+
+
+def test_an_accuracy_without_a_count_of_leaves_is_told_by_its_images(made: tuple[Site, AtlasFamily]) -> None:
+    site, family = made
+    assert family.accuracy is not None
+    for n, told in ((25, "on 25 images not used"), (1, "on 1 image not used")):
+        accuracy = family.accuracy.model_copy(update={"n_groups": None, "n_specimens": n})
+        assert told in sentences.caution_accuracy(site.words, family.model_copy(update={"accuracy": accuracy}))
+
+
+def test_rows_of_a_single_leaf_carry_numbers_and_no_interval(made: tuple[Site, AtlasFamily]) -> None:
+    site, family = made
+    rows, _ = make_rows(site, links.family_page(family.slug), show_one_leaf(family))
+    for row in rows:
+        assert (row.reach, row.interval, row.logits_interval, row.share_interval) == (None, None, None, None)
+    assert rows[0].index is not None
+
+
+@pytest.mark.parametrize(("exact", "kind"), [(True, "exact"), (False, "sampled")])
+def test_what_an_interval_holds_is_told_without_leaves_where_there_is_one_leaf(
+    made: tuple[Site, AtlasFamily], exact: bool, kind: str
+) -> None:
+    site, family = made
+    importance = family.concepts[0].importance.model_copy(update={"exact": exact})
+    concept = family.concepts[0].model_copy(update={"importance": importance})
+    lone = family.model_copy(update={"n_groups": 1})
+    assert sentences.caution_importance(site.words, family, [concept]) == site.words(f"caveat.{kind}")
+    told = sentences.caution_importance(site.words, lone, [concept])
+    assert told == site.words(f"caveat.{kind}_one_leaf")
+    assert "over leaves" not in told
+    assert sentences.caution_one_leaf(site.words, family) == []
+    assert sentences.caution_one_leaf(site.words, lone)[0].startswith(
+        "All its pictures show one leaf: no interval over leaves can be given."
     )
 
 

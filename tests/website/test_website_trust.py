@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from website.synthetic_run import show_one_leaf
 
 from leaflineage.records import AtlasFamily, Index, Measure
 from leaflineage.resources import find_resource
@@ -13,7 +14,7 @@ from leaflineage.website.assumptions import list_assumptions
 from leaflineage.website.bake import list_pages, list_statics, read_family, read_record
 from leaflineage.website.context import Site, is_built
 from leaflineage.website.view_inside import view_inside
-from leaflineage.website.view_method import view_method
+from leaflineage.website.view_method import view_data, view_method
 from leaflineage.website.view_trust import (
     MOST_ROWS,
     is_mostly_rest,
@@ -56,11 +57,30 @@ def test_accuracy_through_the_concepts_is_told_of_the_own_and_of_other_families_
     assert trust is not None
     own, others = trust.sentences
     assert own == (
-        "Of 25 leaves of Betulaceae, the classifier names 79\u202f% (73–85\u202f%) rightly as they are, "
+        "Of 25 images of Betulaceae, the classifier names 79\u202f% (73–85\u202f%) rightly as they are, "
         "and 93\u202f% (87–99\u202f%) where it sees only what the concepts rebuild of them."
     )
-    assert "Of 240 leaves of other families it names 86\u202f%" in others
+    assert "Of 240 images of other families it names 86\u202f%" in others
     assert "2\u202f% (0–8\u202f%) of them for Betulaceae as they are, and 7\u202f% rebuilt." in others
+
+
+def test_a_single_image_is_told_in_the_singular(site: Site, family: AtlasFamily) -> None:
+    assert family.completeness is not None
+    lone = family.completeness.model_copy(update={"n": 1, "n_others": 1})
+    trust = view_trust(site, show_one_leaf(family).model_copy(update={"completeness": lone}), 5)
+    assert trust is not None
+    assert trust.measured_on == "Measured on 1 image not used in training."
+    assert "of 1 image of Betulaceae rightly as it is" in trust.sentences[0]
+    assert trust.sentences[1].startswith("Of 1 image of other families it names")
+
+
+def test_fidelity_of_a_single_leaf_has_no_interval_and_none_is_explained(site: Site, family: AtlasFamily) -> None:
+    for found, has_intervals in ((family, True), (show_one_leaf(family), False)):
+        trust = view_trust(site, found, 5)
+        assert trust is not None
+        assert trust.has_intervals == has_intervals
+        told = [text for line in trust.orders for text in (line.deletion, line.insertion, line.mu_fidelity)]
+        assert all(("(" in text) == has_intervals for text in told)
 
 
 def test_a_bank_that_pulls_most_leaves_in_is_said_to_flatter(site: Site, family: AtlasFamily) -> None:
@@ -176,6 +196,28 @@ def test_enlarged_squares_may_hold_less_or_more_of_a_concept_than_their_leaves(
     inside = view_inside(site, page, family, concept.model_copy(update={"recursion": recursion}), specimens)
     assert inside is not None
     assert (inside.kept is None) if says is None else (says in (inside.kept or ""))
+
+
+def test_the_rest_inside_a_concept_has_its_interval(site: Site, run_folder: Path) -> None:
+    family, specimens = read_family(run_folder, "betulaceae")
+    concept = next(each for each in family.concepts if each.recursion)
+    inside = view_inside(site, links.concept_page(concept.id), family, concept, specimens)
+    assert inside is not None
+    assert "16\u202f% (11–20\u202f%) is in none of the concepts inside it" in inside.rest
+
+
+@pytest.mark.parametrize(
+    ("affine", "follows"), [(True, "the head being affine, the curves"), (False, "does not follow: the curves")]
+)
+def test_the_page_of_data_says_what_can_be_computed_again_from_its_files(
+    site: Site, affine: bool, follows: str
+) -> None:
+    classifier = site.index.classifier.model_copy(update={"affine_head": affine})
+    index = site.index.model_copy(update={"classifier": classifier})
+    page = view_data(Site(index, site.words, site.plan, None, None), [], {})
+    assert follows in page.again
+    assert page.again.index("accuracy and the places") < page.again.index("does not follow")
+    assert page.again.index("does not follow") < page.again.index("relative error, refits, floors")
 
 
 def test_bare_paper_is_told_to_stand_in_for_a_part_that_is_switched_off(site: Site) -> None:

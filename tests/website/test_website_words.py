@@ -235,6 +235,23 @@ def test_a_number_without_an_interval_stands_alone(words: Words) -> None:
     assert write_measured_percent(0.5, (0.4, 0.6), words) == "50\u202f% (40–60\u202f%)"
 
 
+def test_an_interval_whose_ends_are_equal_is_not_written(words: Words) -> None:
+    assert write_interval((0.5, 0.5), words) == "0.50"
+    assert write_interval((-0.5, -0.5), words, write_signed) == "\u22120.50"
+    assert write_percent_interval((0.5, 0.5), words) == "50\u202f%"
+    assert write_measured(0.5, (0.5, 0.5), words) == "0.50"
+    assert write_measured_percent(0.5, (0.5, 0.5), words) == "50\u202f%"
+
+
+def test_a_narrow_interval_is_written_all_the_same(words: Words) -> None:
+    assert write_measured(0.5, (0.5, 0.501), words) == "0.50 (0.50–0.50)"
+
+
+def test_counts_are_of_one_or_of_many(words: Words) -> None:
+    assert [words("count.images", n=n) for n in (0, 1, 1200)] == ["0 images", "1 image", "1,200 images"]
+    assert [words("count.leaves", n=n) for n in (1, 2)] == ["1 leaf", "2 leaves"]
+
+
 def test_lists_are_joined_in_words(words: Words) -> None:
     assert words.join([]) == ""
     assert words.join(["a", "b", "c"]) == "a, b and c"

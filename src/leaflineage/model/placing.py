@@ -116,7 +116,7 @@ def _refuse_layer(whole: Classifier, layer: str, *, last_names: list[str], where
     cuts = whole.list_cuts()
     names = [*last_names[:1], *(cut.name for cut in cuts)]
     listed = ", ".join(names[:N_LISTED]) + (", …" if len(names) > N_LISTED else "")
-    if layer in dict(whole.network.named_modules()):
+    if layer and layer in dict(whole.network.named_modules()):
         came = "a layer that does not decide alone what comes after it (inside a residual block, or beside the way)."
     else:
         came = "no layer of this network."

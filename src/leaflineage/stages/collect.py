@@ -62,6 +62,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     families: list[dict[str, Any]] = []
     predicted: list[NDArray[np.integer]] = []
     outputs: list[int] = []
+    groups: list[str] = []
     for selected in context.families:
         if selected.output_index is None:
             continue
@@ -83,6 +84,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
             counted = list_counted(found, around)
             predicted += [found.order[i] for i in counted]
             outputs += [selected.output_index] * len(counted)
+            groups += [found.specimens[i].group for i in counted]
             files.update(publish_family(store, found))
         family = AtlasFamily.model_validate(facts)
         record = FamilyRecord(
@@ -91,7 +93,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         name = f"families/{selected.slug}/family.json"
         files[name] = store.write_json(name, "family", record)
         families.append(record["family"])
-    header = _make_header(context, predicted, outputs, held_out=around.held_out)
+    header = _make_header(context, predicted, outputs, groups, held_out=around.held_out)
     queries = _describe_queries(context)
     files["index.json"] = store.write_json("index.json", "index", _make_index(context, header, families, queries))
     files["atlas.json"] = _write_atlas(context, header, [each["slug"] for each in families], queries)
@@ -140,12 +142,17 @@ def _describe_queries(context: Context) -> list[dict[str, Any]]:
 
 
 def _make_header(
-    context: Context, predicted: list[NDArray[np.integer]], outputs: list[int], *, held_out: bool
+    context: Context,
+    predicted: list[NDArray[np.integer]],
+    outputs: list[int],
+    groups: list[str],
+    *,
+    held_out: bool,
 ) -> dict[str, Any]:
     config, model = context.config, context.model
     split = "held-out" if held_out else "training leaves included"
     chance = 1 / model.n_outputs
-    accuracy = measure_accuracy(predicted, outputs, chance=chance, split=split) if outputs else None
+    accuracy = measure_accuracy(predicted, outputs, groups, chance=chance, split=split) if outputs else None
     drawn = config.specimens.draw is not None
     licences = config.atlas.licences.model_dump()
     if drawn:

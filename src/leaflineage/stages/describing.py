@@ -156,14 +156,8 @@ def describe_family(found: FamilyArtifacts, around: Surroundings) -> dict[str, A
     importance, fidelity = found.importance, found.fidelity
     hidden = [i for i, name in enumerate(found.ids) if name not in found.shown]
     return {
-        "accuracy": measure_accuracy(
-            [found.order[i] for i in counted], [output] * len(counted), chance=chance, split=split
-        ),
-        "training_accuracy": measure_accuracy(
-            [found.order[i] for i in trained], [output] * len(trained), chance=chance, split="training"
-        )
-        if trained
-        else None,
+        "accuracy": _measure_accuracy(found, counted, chance=chance, split=split),
+        "training_accuracy": _measure_accuracy(found, trained, chance=chance, split="training") if trained else None,
         "explained_share": 1 - importance["rest"]["residual_share"],
         "explained_interval": importance["explained_interval"],
         "relative_error": found.concepts["relative_error"],
@@ -189,6 +183,12 @@ def describe_family(found: FamilyArtifacts, around: Surroundings) -> dict[str, A
             for name in found.shown
         ],
     }
+
+
+def _measure_accuracy(found: FamilyArtifacts, chosen: Sequence[int], *, chance: float, split: str) -> dict[str, Any]:
+    groups = [found.specimens[i].group for i in chosen]
+    ranked = [found.order[i] for i in chosen]
+    return measure_accuracy(ranked, [found.output] * len(chosen), groups, chance=chance, split=split)
 
 
 def list_counted(found: FamilyArtifacts, around: Surroundings) -> list[int]:
@@ -250,7 +250,10 @@ def _describe_concept(
         "children": [each["id"] for each in divided["subconcepts"]] if divided else [],
         "recursion": divided,
         "importance": {**ranked, "exact": found.importance["exact"]},
-        "contributions": {other: float(ranks["mean_contributions"][index, i]) for other, i in near.items()},
+        "contributions": {
+            **{other: float(ranks["mean_contributions"][index, i]) for other, i in near.items()},
+            slug: ranked["contribution"],
+        },
         "contribution_intervals": {
             other: [float(ranks["contributions_low"][index, i]), float(ranks["contributions_high"][index, i])]
             for other, i in near.items()

@@ -18,6 +18,7 @@ from leaflineage.stages.reading import read_specimens, run_in_batches
 N_CANDIDATES = 3  # families whose concepts are laid over a query
 N_PREDICTED = 5
 N_NEIGHBOURS = 6
+ONE_ROUND = float("inf")  # half-width that one round of designs meets: the config's is of a whole family's mean
 Floats = NDArray[np.floating]
 
 
@@ -97,6 +98,7 @@ def _explain_one(
             family.output_index,
             prefix=None if prefix is None else prefix[None],
             cells=maps[None],
+            half_width=ONE_ROUND,
         )
         each = found.contributions[0, :, family.output_index]
         index_of = found.mean_indices[0]

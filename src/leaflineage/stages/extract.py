@@ -81,9 +81,11 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         "n_crops": 0,
         "n_blank_crops": 0,
     }
-    if settings.fit_on != "cells":
+    name = f"{folder}/crop-activations.safetensors"
+    if settings.fit_on == "cells":
+        context.store.remove(name)  # of settings before
+    else:
         crops, of_specimen, boxes, n_blank = _extract_crops(context, classifier)
-        name = f"{folder}/crop-activations.safetensors"
         files[name] = write(name, {"crops": crops, "specimen": of_specimen, "box": boxes})
         payload.update(n_crops=len(crops), n_blank_crops=n_blank)
     return payload, files

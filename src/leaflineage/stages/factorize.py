@@ -69,7 +69,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         ) from error
     bank = fit.found.concept_bank
     cells = arrays["cells"]
-    maps = encode(cells, bank).astype(np.float16)  # (n_cells, n_concepts)
+    maps = _halve(encode(cells, bank), context)  # (n_cells, n_concepts)
     rows, columns, _ = context.model.map_shape
     n_concepts = len(bank)
     stored = maps.reshape(len(ids), rows, columns, n_concepts)
@@ -95,6 +95,18 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     name = f"{folder}/concepts.safetensors"
     sha256 = context.store.write_arrays(name, {"concept_bank": bank, "coefficients": coefficients, "maps": stored})
     return payload, {name: sha256}
+
+
+def _halve(coefficients: Floats, context: Context) -> NDArray[np.float16]:
+    """Return coefficients as float16; one cell's may be larger than any of its activations."""
+    largest = float(coefficients.max(initial=0.0))
+    if largest > float(np.finfo(np.float16).max):
+        raise ActivationError(
+            f"Coefficients no larger than 65504 were wanted, for they are kept in 16 bits, and one is {largest:.3g}, "
+            f"of {context.family.name} at {context.model.layer}. Split the model elsewhere ([classifier] layer = ...), "
+            "after a normalisation for instance."
+        )
+    return coefficients.astype(np.float16)
 
 
 def _choose_method(context: Context) -> Method:

@@ -19,7 +19,6 @@ from leaflineage.concepts.factorization import Method, factorize
 from leaflineage.concepts.fidelity import (
     Game,
     correlate_subsets,
-    draw_orders,
     draw_subsets,
     make_affine_game,
     measure_errors,
@@ -35,12 +34,13 @@ from leaflineage.records import Completeness, Fidelity, FidelityCurve, Floor, Me
 from leaflineage.stages.context import Context
 from leaflineage.stages.masking import Head, Leaves
 from leaflineage.stages.reading import read_specimens, run_in_batches
+from leaflineage.stages.seeds import derive_seed
 
 Floats = NDArray[np.floating]
 Fitting = tuple[int, Method]  # how the family's bank was fitted: rows, and NMF or semi-NMF
 LEAST_HELD_OUT = 5  # fewer say too little: all specimens are taken
 MOST_EVALUATED = 64  # specimens at most where the head is evaluated, and for the floor of shuffled labels
-N_ORDERS = 16  # random ones
+N_ORDERS = 16  # random attributions a specimen: random orders, likewise
 N_SUBSETS = 64
 N_RANDOM_WEIGHTS = 24  # specimens sent through the random network
 MOST_FLOOR_CELLS = 5000
@@ -71,11 +71,11 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     else:
         indices, contributions = (ranks[name][tried].astype(np.float64) for name in ("indices", "contributions"))
         game = head.make_game(some, maps, bank, output)
-    generator = np.random.default_rng(seed)
+    chance = derive_seed(seed, context.slug, "fidelity")  # what is random in one family is not the same in the next
     attributions = {
-        "contribution": contributions[:, :-1],
-        "importance": indices[:, :-1],
-        "random": generator.random((len(some), len(bank))),
+        "contribution": contributions[None, :, :-1],
+        "importance": indices[None, :, :-1],
+        "random": np.random.default_rng(chance).random((N_ORDERS, len(some), len(bank))),
     }
     others, fitting = _read_others(context), (len(bank), concepts["method"])
     floors = (
@@ -87,8 +87,8 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         split=split,
         explained_share=_measure(indices[:, :-1].sum(axis=1), indices.sum(axis=1), some.groups, seed),
         relative_error=_measure_error(some, maps, bank, seed),
-        curves=_describe_curves(game, attributions, some.groups, seed),
-        mu_fidelity=_describe_mu_fidelity(game, attributions, some.groups, seed),
+        curves=_describe_curves(game, attributions, some.groups, chance),
+        mu_fidelity=_describe_mu_fidelity(game, attributions, some.groups, chance),
         floors=[floor for floor in floors if floor is not None],
     )
     own, own_maps = leaves.take(chosen), arrays["maps"][chosen].astype(np.float32)
@@ -178,12 +178,10 @@ def _measure_proportion(is_so: NDArray[np.bool_], groups: Sequence[str]) -> Meas
 def _describe_curves(
     game: Game, attributions: dict[str, Floats], groups: Sequence[str], seed: int
 ) -> list[FidelityCurve]:
-    n_specimens, n_concepts = attributions["contribution"].shape
+    """Return the curves of orders by falling attribution, (n_drawn, n_specimens, n_concepts) each."""
     orders = {
-        "contribution": order_concepts(attributions["contribution"]),
-        "importance": order_concepts(attributions["importance"]),
-        "random": draw_orders(n_specimens, n_concepts, n_orders=N_ORDERS, seed=seed),
-    }
+        name: np.concatenate([order_concepts(each) for each in drawn], axis=1) for name, drawn in attributions.items()
+    }  # (n_specimens, n_drawn, n_concepts) each
     return [
         FidelityCurve.model_validate(
             {
@@ -202,12 +200,12 @@ def _describe_mu_fidelity(
     game: Game, attributions: dict[str, Floats], groups: Sequence[str], seed: int
 ) -> dict[str, Measure]:
     """Return µFidelity by attribution; none where no specimen defines it, as with a single concept."""
-    n_specimens, n_concepts = attributions["contribution"].shape
+    _, n_specimens, n_concepts = attributions["contribution"].shape
     subsets = draw_subsets(n_concepts, n_subsets=N_SUBSETS, seed=seed)
     falls = measure_falls(game, subsets, n_specimens=n_specimens)
     found = {}
-    for name, each in attributions.items():
-        correlations = correlate_subsets(each, falls, subsets)
+    for name, drawn in attributions.items():
+        correlations = np.mean([correlate_subsets(each, falls, subsets) for each in drawn], axis=0)
         defined = np.flatnonzero(np.isfinite(correlations)).tolist()
         if defined:
             found[name] = _measure_mean(correlations[defined], [groups[index] for index in defined], seed)

@@ -39,9 +39,14 @@ class FamilyArrays:
 
 
 def measure_accuracy(
-    predicted: Sequence[NDArray[np.integer]], outputs: Sequence[int], *, chance: float, split: str
+    predicted: Sequence[NDArray[np.integer]],
+    outputs: Sequence[int],
+    groups: Sequence[str],
+    *,
+    chance: float,
+    split: str,
 ) -> dict[str, Any]:
-    """Return top-1 and top-5 accuracy with its Wilson interval.
+    """Return top-1 and top-5 accuracy; in its Wilson interval leaves count, not the pictures of them.
 
     Parameters
     ----------
@@ -49,15 +54,18 @@ def measure_accuracy(
         One a specimen: outputs by falling score.
     outputs
         The right output of each.
+    groups
+        One a specimen.
     """
-    n = len(outputs)
+    n, n_groups = len(outputs), len(set(groups))
     right = sum(int(order[0] == output) for order, output in zip(predicted, outputs, strict=True))
     among = sum(int(output in order[:5]) for order, output in zip(predicted, outputs, strict=True))
     return {
         "top1": right / n if n else None,
         "top5": among / n if n else None,
         "n_specimens": n,
-        "interval": compute_wilson(right, n) if n else None,
+        "n_groups": n_groups,
+        "interval": compute_wilson(right / n * n_groups, n_groups) if n else None,
         "chance": chance,
         "split": split,
     }

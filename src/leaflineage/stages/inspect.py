@@ -60,6 +60,8 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     if record.affine_head and classifier.head_weight is not None and classifier.head_bias is not None:
         arrays = {"weight": classifier.head_weight.cpu().numpy(), "bias": classifier.head_bias.cpu().numpy()}
         files["head.safetensors"] = context.store.write_arrays("head.safetensors", arrays)
+    else:
+        context.store.remove("head.safetensors")  # of a split before
     payload = record.model_dump(mode="json")
     payload["score_check"] = {"top1": check.top1, "n": check.n_specimens, "chance": check.chance}
     return payload, files

@@ -1,7 +1,7 @@
-"""The numbers behind a family's pages, as files: whoever has them can compute every number again.
+"""The numbers behind a family's pages, as files: importances, contributions and what follows from them, computed again.
 
 ``importances.csv`` has a line a specimen: whether it is counted and named rightly, its centred logit, and each player's
-total Sobol index and contribution (the residual's last; contributions and bias sum to the centred logit).
+total Sobol index and contribution (the residual's last), and the bias: contributions and bias sum to the centred logit.
 ``bank.safetensors`` holds the concept bank and every specimen's coefficients; with the head's weights
 (``head.safetensors``) they give the contributions again.
 """
@@ -39,12 +39,14 @@ def encode_importances(found: FamilyArtifacts) -> bytes:
     players = [*found.ids, "residual"]
     header = ["specimen", "group", "split", "named_rightly", "centred_logit"]
     header += [f"total_sobol_index {player}" for player in players]
-    header += [f"contribution {player}" for player in players]
+    header += [f"contribution {player}" for player in players] + ["bias"]
     logits = found.pooled["logits"].astype(np.float64)
     centred = logits[:, found.output] - logits.mean(axis=1)
     lines = []
     for index, specimen in enumerate(found.specimens):
-        numbers = [centred[index], *found.ranks["indices"][index], *found.ranks["contributions"][index]]
+        contributions = found.ranks["contributions"][index].astype(np.float64)
+        bias = centred[index] - contributions.sum()
+        numbers = [centred[index], *found.ranks["indices"][index], *contributions, bias]
         right = "true" if found.order[index][0] == found.output else "false"
         label = [specimen.id, specimen.group, specimen.split, right]
         lines.append([*label, *(f"{float(number):.9g}" for number in numbers)])

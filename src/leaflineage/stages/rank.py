@@ -90,7 +90,9 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         {
             "indices": indices.astype(np.float32),
             "contributions": own.astype(np.float32),
-            "mean_contributions": found.contributions.mean(axis=0).astype(np.float32),  # (n_players, n_outputs)
+            "mean_contributions": found.contributions.mean(axis=0, dtype=np.float64).astype(
+                np.float32
+            ),  # (n_players, n_outputs)
             "contributions_low": lows,
             "contributions_high": highs,
         },
@@ -196,6 +198,7 @@ def compute_importances(
     *,
     prefix: Floats | None,
     cells: Floats | None = None,
+    half_width: float | None = None,
 ) -> SpecimenImportances:
     """Return exact importances where the head is affine after pooling, sampled ones elsewhere.
 
@@ -211,6 +214,8 @@ def compute_importances(
     cells
         (n_specimens, rows, columns, n_channels), where the head does not begin by pooling; read from the family's
         activations, a specimen at a time, unless given.
+    half_width
+        Wanted of sampled ones; as the config says unless given.
     """
     bank, coefficients, maps = arrays["concept_bank"], arrays["coefficients"], arrays["maps"]
     if context.model.affine_head:
@@ -231,7 +236,7 @@ def compute_importances(
         n_players=len(bank) + 1,
         output=output,
         batch_size=choose_batch_size(context.model),
-        half_width=settings.half_width,
+        half_width=settings.half_width if half_width is None else half_width,
         max_evaluations=settings.max_evaluations,
         seed=context.config.run.seed,
     )

@@ -386,6 +386,7 @@ def _describe(
         method=divided.method,
         n_crops=len(divided.squares),
         rest_share=float(found.shares[-1]),
+        rest_interval=found.share_intervals[-1],
         relative_error=divided.division.relative_error,
         coefficient_kept=divided.kept,
         subconcepts=subconcepts,

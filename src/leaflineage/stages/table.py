@@ -127,6 +127,12 @@ def _read_probed(context: Context) -> dict[str, Any]:
     return {**_read_classifier(context), "specimens": specimens}
 
 
+def _read_importances(context: Context) -> dict[str, Any]:
+    """Return what `rank` found of specimens, whichever concepts are shown, and what was found of the head."""
+    name = f"families/{context.slug}/importance.safetensors"
+    return {**_read_head(context), "importances": context.store.hash_file(name)}
+
+
 def _read_banks(context: Context) -> dict[str, Any]:
     """Return the queries and, where there are any, every family's bank and activations and the leaves' groups."""
     queries = [[e.id, e.sha256, e.group, e.licence, e.credit, e.source] for e in context.list_queries()]
@@ -274,11 +280,12 @@ STAGES: dict[str, Stage] = {
                 "stages/masking.py",
                 "stages/rank.py",
                 "stages/reading.py",
+                "stages/seeds.py",
                 *CONTRACTS,
             ),
-            reads=("extract", "factorize", "rank", "probe"),
+            reads=("extract", "factorize", "probe"),
             specimen_fields=("id", "sha256", "group", "split"),
-            inputs=_read_head,
+            inputs=_read_importances,
         ),
         Stage(
             name="illustrate",

@@ -48,7 +48,12 @@ def make_spread(site: Site, page: str, family: AtlasFamily, figure: int) -> Spre
     caption = words("spread.caption", family=family.name)
     return Spread(
         figure=figure,
-        label=words("spread.alt", n=len(owners), family=family.name, counts=words("list.comma").join(told)),
+        label=words(
+            "spread.alt",
+            images=words("count.images", n=len(owners)),
+            family=family.name,
+            counts=words("list.comma").join(told),
+        ),
         radius=9 if len(marks) <= 150 else 7.5,
         marks=tuple(marks),
         lines=tuple(lines.values()),
@@ -101,7 +106,13 @@ def make_number_curve(site: Site, family: AtlasFamily, figure: int) -> NumberCur
 
     measures = _list_measures(curve)
     labels = {kind: words(f"curve.{kind}") for kind in measures}
-    top = max(1.0, *(value for values in measures.values() for value in values.values()))
+    all_values = [STABLE, *(value for values in measures.values() for value in values.values())]
+    bottom = max(0.0, math.floor(min(all_values) * 10 - 1e-9) / 10)  # lines, not bars: what differs is to be seen
+    top = max(1.0, *all_values)
+
+    def lift(value: float) -> float:
+        return 1 - clamp((value - bottom) / (top - bottom))
+
     told = [
         words(
             "curve.told",
@@ -122,14 +133,14 @@ def make_number_curve(site: Site, family: AtlasFamily, figure: int) -> NumberCur
             points=words("list.semicolon").join(told),
         ),
         lines=tuple(
-            make_line(kind, labels[kind], [(place(n), 1 - clamp(value / top)) for n, value in values.items()])
+            make_line(kind, labels[kind], [(place(n), lift(value)) for n, value in values.items()])
             for kind, values in measures.items()
         ),
         x_ticks=tuple(Tick(place(each.n_concepts), str(each.n_concepts)) for each in curve),
-        y_ticks=tuple(Tick(1 - value / top, write_decimal(value, 1)) for value in (0.0, 0.5, 1.0)),
+        y_ticks=tuple(Tick(lift(value), text) for value, text in find_ticks(bottom, top)),
         x_label=words("curve.x"),
         chosen=Tick(place(chosen.n_concepts), words("curve.chosen", n=chosen.n_concepts)) if chosen else None,
-        least=Tick(1 - STABLE / top, write_decimal(STABLE)),
+        least=Tick(lift(STABLE), write_decimal(STABLE)),
     )
     caption = [words("curve.caption", stable=write_decimal(STABLE))]
     if "predicted" in measures:

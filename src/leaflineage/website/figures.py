@@ -8,6 +8,7 @@ from leaflineage.website.context import Site, identify, number_of, species_of
 from leaflineage.website.pages import Badge, Bar, Card, Interval, Overlay, Picture, Row
 from leaflineage.website.words import (
     Words,
+    find_span,
     write_measured,
     write_measured_percent,
     write_percent,
@@ -273,11 +274,11 @@ def make_rows(site: Site, page: str, family: AtlasFamily) -> tuple[tuple[Row, ..
                 logits=importance.contribution,
                 share=importance.share,
                 index=importance.total_sobol_index,
-                interval=importance.interval,
+                interval=find_span(importance.interval),
                 whisker=Interval(low / top, importance.total_sobol_index / top, high / top),
                 reach=place_span(importance.contribution, importance.contribution_interval, axis),
-                logits_interval=importance.contribution_interval,
-                share_interval=importance.share_interval,
+                logits_interval=find_span(importance.contribution_interval),
+                share_interval=find_span(importance.share_interval),
             )
         )
     if rest:
@@ -293,16 +294,16 @@ def make_rows(site: Site, page: str, family: AtlasFamily) -> tuple[tuple[Row, ..
                 interval=None,
                 whisker=None,
                 reach=place_span(rest.contribution, rest.contribution_interval, axis),
-                logits_interval=rest.contribution_interval,
-                share_interval=rest.share_interval,
+                logits_interval=find_span(rest.contribution_interval),
+                share_interval=find_span(rest.share_interval),
             )
         )
     return tuple(rows), place_zero(axis)
 
 
 def place_span(value: float, span: Span | None, axis: tuple[float, float]) -> Interval | None:
-    """Return a value and its interval as positions on an axis, or None where it has no interval."""
-    if span is None:
+    """Return a value and its interval as positions on an axis, or None where it has no interval of some width."""
+    if find_span(span) is None or span is None:
         return None
     low, high = axis
     places = [(each - low) / (high - low) for each in (span[0], value, span[1])]

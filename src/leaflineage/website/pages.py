@@ -204,6 +204,7 @@ class Trust:
     charts: tuple[Chart, ...]
     caption: str
     orders: tuple[OrderLine, ...]
+    has_intervals: bool  # whether a figure of the orders has one
     sentences: tuple[str, ...]
     floors: tuple[FloorLine, ...]
     floor_note: str | None
@@ -402,7 +403,7 @@ class FamilyPage:
     cards: tuple[Card, ...]
     rows: tuple[Row, ...]
     zero: float  # where nought stands on the axis of logits
-    exact: bool
+    precision: str  # what the intervals of importances hold
     bias: str | None
     spread: Spread | None
     number_curve: NumberCurve | None
@@ -586,6 +587,7 @@ class DataPage:
     family_files: tuple[FamilyFiles, ...]
     licences: tuple[Fact, ...]
     fields: tuple[Fact, ...]
+    again: str  # what can be computed again from the files, and what cannot
 
 
 @dataclass(frozen=True)

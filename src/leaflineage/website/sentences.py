@@ -7,7 +7,14 @@ from markupsafe import Markup
 from leaflineage.records import Accuracy, AtlasConcept, AtlasFamily, AtlasSpecimen, Index
 from leaflineage.website import links
 from leaflineage.website.context import Site
-from leaflineage.website.words import Words, write_decimal, write_measured_percent, write_percent, write_signed
+from leaflineage.website.words import (
+    Words,
+    write_decimal,
+    write_measured,
+    write_measured_percent,
+    write_percent,
+    write_signed,
+)
 
 N_LEADING = 3  # concepts a family's opening sentence names
 ALSO = 0.05  # logits from which a concept is said to speak for another family too
@@ -62,10 +69,8 @@ def caution_accuracy(words: Words, family: AtlasFamily) -> str:
     if accuracy is None or accuracy.top1 is None or accuracy.interval is None:
         return words("caveat.accuracy_none")
     places = {
-        "value": write_decimal(accuracy.top1),
-        "low": write_decimal(accuracy.interval[0]),
-        "high": write_decimal(accuracy.interval[1]),
-        "n": accuracy.n_specimens,
+        "value": write_measured(accuracy.top1, accuracy.interval, words),
+        "counted": count_accuracy(words, accuracy),
         "chance": write_decimal(accuracy.chance),
     }
     if not is_held_out(accuracy):
@@ -73,6 +78,13 @@ def caution_accuracy(words: Words, family: AtlasFamily) -> str:
     if training is not None and training.top1 is not None:
         return words("caveat.accuracy_both", training=write_decimal(training.top1), **places)
     return words("caveat.accuracy", **places)
+
+
+def count_accuracy(words: Words, accuracy: Accuracy) -> str:
+    """Return of how many leaves an accuracy is, those its interval counts; of how many images in an older run."""
+    if accuracy.n_groups is None:
+        return words("count.images", n=accuracy.n_specimens)
+    return words("count.leaves", n=accuracy.n_groups)
 
 
 def is_held_out(accuracy: Accuracy) -> bool:
@@ -83,8 +95,8 @@ def is_held_out(accuracy: Accuracy) -> bool:
 def caution_composition(words: Words, family: AtlasFamily, *, drawn: bool) -> str:
     """Return of how many leaves, species and sources a family's concepts were made."""
     places = {
-        "images": family.n_specimens,
-        "leaves": family.n_groups,
+        "images": words("count.images", n=family.n_specimens),
+        "leaves": words("count.leaves", n=family.n_groups),
         "species": words("caveat.species", n=family.n_species),
     }
     if drawn:
@@ -121,10 +133,22 @@ def write_ordinal(n: int) -> str:
     return f"{n}{suffix}"
 
 
-def caution_importance(words: Words, concepts: list[AtlasConcept]) -> str:
-    """Return what the interval of an importance holds."""
+def caution_importance(words: Words, family: AtlasFamily, concepts: list[AtlasConcept]) -> str:
+    """Return what the interval of an importance holds; that of a single leaf holds no leaves."""
     exact = all(each.importance.exact for each in concepts)
+    if shows_one_leaf(family):
+        return words("caveat.exact_one_leaf") if exact else words("caveat.sampled_one_leaf")
     return words("caveat.exact") if exact else words("caveat.sampled")
+
+
+def shows_one_leaf(family: AtlasFamily) -> bool:
+    """Return whether all pictures of a family show one leaf: there is nothing to resample."""
+    return family.n_groups == 1
+
+
+def caution_one_leaf(words: Words, family: AtlasFamily) -> list[str]:
+    """Return that no interval over leaves can be given, where there is one leaf."""
+    return [words("caveat.one_leaf")] if shows_one_leaf(family) else []
 
 
 def caution_heat(words: Words, index: Index, specimens: list[AtlasSpecimen]) -> str:

@@ -23,6 +23,7 @@ from leaflineage.website.pages import ConceptPage, CropGroup, Fact, Link, MapPai
 from leaflineage.website.view_inside import view_inside
 from leaflineage.website.words import (
     Words,
+    find_span,
     write_decimal,
     write_measured,
     write_measured_percent,
@@ -46,6 +47,8 @@ def view_concept(
     shown = [specimens[crop.specimen] for crop in concept.crops]
     crops = make_crops(site, page, family, concept, specimens, N_CROPS)
     bars, counts = make_histogram(concept.image_importances) if concept.image_importances else ((), [])
+    others = tuple(_list_others(site, page, family, concept))
+    share_span = find_span(importance.share_interval)
     place = [each.id for each in family.concepts].index(concept.id)
     return ConceptPage(
         frame=site.make_frame(
@@ -63,8 +66,8 @@ def view_concept(
         badges=make_badges(site, concept),
         family=Link(family.name, site.link(page, links.family_page(family.slug))),
         share=importance.share,
-        share_interval=words("concept.interval", interval=write_percent_interval(importance.share_interval, words))
-        if importance.share_interval
+        share_interval=words("concept.interval", interval=write_percent_interval(share_span, words))
+        if share_span
         else None,
         against=importance.contribution < 0,
         sentence=words(
@@ -98,15 +101,15 @@ def view_concept(
         ),
         histogram_alt=words(
             "concept.histogram_alt",
-            n=len(concept.image_importances),
+            images=words("count.images", n=len(concept.image_importances)),
             counts=words("list.comma").join(str(count) for count in counts),
         ),
-        others=tuple(_list_others(site, page, family, concept)),
-        others_interval=bool(concept.contribution_intervals),
+        others=others,
+        others_interval=any(span for _, _, span in others),
         similar=tuple(
             (link, each.similarity) for each in concept.similar if (link := site.concept_link(page, each.id))
         ),
-        caveats=tuple(_list_caveats(site, concept, shown)),
+        caveats=tuple(_list_caveats(site, family, concept, shown)),
         files=site.list_files(page, family.slug),
         assumptions=site.link(page, f"{links.METHOD}#assumptions"),
         turn=(
@@ -157,12 +160,7 @@ def _list_facts(site: Site, family: AtlasFamily, concept: AtlasConcept) -> tuple
         Fact(words("concept.rank"), words("concept.rank_text", rank=concept.rank, n=len(family.concepts))),
         Fact(
             words("concept.index"),
-            words(
-                "concept.index_text",
-                value=write_decimal(importance.total_sobol_index),
-                low=write_decimal(importance.interval[0]),
-                high=write_decimal(importance.interval[1]),
-            ),
+            write_measured(importance.total_sobol_index, importance.interval, words),
         ),
         Fact(
             words("concept.contribution"),
@@ -257,17 +255,18 @@ def _list_others(
 ) -> list[tuple[Link, float, Span | None]]:
     others = sorted(concept.contributions.items(), key=lambda pair: (-pair[1], pair[0]))
     return [
-        (link, logits, concept.contribution_intervals.get(slug))
+        (link, logits, find_span(concept.contribution_intervals.get(slug)))
         for slug, logits in others
         if slug != family.slug and (link := site.family_link(page, slug))
     ][:N_OTHERS]
 
 
-def _list_caveats(site: Site, concept: AtlasConcept, shown: list[AtlasSpecimen]) -> list[str]:
+def _list_caveats(site: Site, family: AtlasFamily, concept: AtlasConcept, shown: list[AtlasSpecimen]) -> list[str]:
     words = site.words
     return [
         sentences.caution_direction(words, concept),
-        sentences.caution_importance(words, [concept]),
+        sentences.caution_importance(words, family, [concept]),
+        *sentences.caution_one_leaf(words, family),
         words("caveat.sign"),
         words("caveat.absence"),
         *sentences.caution_scale(words, shown),

@@ -21,7 +21,7 @@ from leaflineage.website.figures import (
 )
 from leaflineage.website.pages import Fact, FamiliesPage, FamilyLine, FamilyPage, Link, MissingPage, Picture, Start
 from leaflineage.website.view_trust import is_mostly_rest, view_trust
-from leaflineage.website.words import write_decimal, write_measured, write_measured_percent, write_signed
+from leaflineage.website.words import find_span, write_decimal, write_measured, write_measured_percent, write_signed
 
 N_PLATE = 3  # specimens on the sheet of a family's page
 NEAR = 0.1  # similarity from which a family is called near
@@ -83,9 +83,9 @@ def _view_line(site: Site, page: str, family: AtlasFamily, first_of_order: bool)
         concept_share=first.importance.share if first else 0.0,
         n_specimens=family.n_specimens,
         accuracy=family.accuracy.top1 if family.accuracy else None,
-        accuracy_interval=family.accuracy.interval if family.accuracy else None,
+        accuracy_interval=find_span(family.accuracy.interval) if family.accuracy else None,
         explained=explained_of(family),
-        explained_interval=family.explained_interval,
+        explained_interval=find_span(family.explained_interval),
         badges=tuple(badge for badge in make_badges(site, first) if badge.warns) if first else (),
         terms=" ".join(term for term in terms if term).lower(),
     )
@@ -117,6 +117,7 @@ def view_family(
     caveats = [
         sentences.caution_accuracy(words, family),
         sentences.caution_composition(words, family, drawn=site.index.drawn),
+        *sentences.caution_one_leaf(words, family),
         sentences.caution_heat(words, site.index, list(specimens.values())),
         *sentences.caution_scale(words, list(specimens.values())),
         words("caveat.absence"),
@@ -137,7 +138,7 @@ def view_family(
         cards=tuple(make_card(site, page, family, concept, specimens) for concept in family.concepts),
         rows=rows,
         zero=zero,
-        exact=all(concept.importance.exact for concept in family.concepts),
+        precision=sentences.caution_importance(words, family, family.concepts),
         bias=_tell_bias(site, family),
         spread=spread,
         number_curve=number_curve,
@@ -187,18 +188,15 @@ def make_label(site: Site, page: str, family: AtlasFamily) -> tuple[Fact, ...]:
         facts.append(Fact(words("family.order"), family.order))
     if family.clade:
         facts.append(Fact(words("family.clade"), family.clade))
-    facts.append(
-        Fact(words("family.images"), words("family.images_text", n=family.n_specimens, groups=family.n_groups))
-    )
+    images, leaves = words("count.images", n=family.n_specimens), words("count.leaves", n=family.n_groups)
+    facts.append(Fact(words("family.images"), words("family.images_text", images=images, leaves=leaves)))
     facts.append(Fact(words("family.species"), words("caveat.species", n=family.n_species)))
     accuracy = family.accuracy
     if accuracy and accuracy.top1 is not None and accuracy.interval:
         text = words(
             "family.accuracy_text",
-            value=write_decimal(accuracy.top1),
-            low=write_decimal(accuracy.interval[0]),
-            high=write_decimal(accuracy.interval[1]),
-            n=accuracy.n_specimens,
+            value=write_measured(accuracy.top1, accuracy.interval, words),
+            counted=sentences.count_accuracy(words, accuracy),
         )
         facts.append(Fact(words("family.accuracy"), text))
     explained = explained_of(family)

@@ -6,7 +6,7 @@ from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Recurs
 from leaflineage.website.context import Site, identify, number_of
 from leaflineage.website.figures import leaf_word, make_picture
 from leaflineage.website.pages import Inside, Picture, Subplate
-from leaflineage.website.words import write_decimal, write_measured, write_measured_percent, write_percent, write_signed
+from leaflineage.website.words import write_decimal, write_measured, write_measured_percent, write_signed
 
 N_CROPS = 6  # of a sub-concept
 
@@ -24,7 +24,7 @@ def view_inside(
     return Inside(
         root=site.tell_concept(concept),
         sentence=words(key, n=found.n_crops, layer=found.layer),
-        rest=words("inside.rest", rest=write_percent(found.rest_share, words)),
+        rest=words("inside.rest", rest=write_measured_percent(found.rest_share, found.rest_interval, words)),
         kept=_tell_kept(site, found),
         error=words("inside.error", error=write_decimal(found.relative_error)),
         plates=tuple(_view_plate(site, page, family, concept, each, specimens, widest) for each in found.subconcepts),

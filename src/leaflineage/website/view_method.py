@@ -17,7 +17,7 @@ from leaflineage.website.pages import DataFile, DataPage, Fact, FamilyFiles, Gro
 from leaflineage.website.papers import PAPERS
 from leaflineage.website.view_families import explained_of, list_unlisted, reason_of
 from leaflineage.website.view_trust import is_mostly_rest, tell_strips, view_strips, view_trust_rows
-from leaflineage.website.words import write_bytes, write_decimal, write_integer, write_percent
+from leaflineage.website.words import write_bytes, write_decimal, write_integer, write_measured, write_percent
 
 
 def view_method(site: Site) -> MethodPage:
@@ -34,8 +34,8 @@ def view_method(site: Site) -> MethodPage:
             words("method.sentence_fit"),
             words(
                 "method.sentence_count",
-                n_specimens=index.n_specimens,
-                n_families=len(built),
+                specimens=words("count.specimens", n=index.n_specimens),
+                families=words("count.families", n=len(built)),
                 seed=str(run.seed),
             ),
         ),
@@ -143,16 +143,13 @@ def _describe_classifier(site: Site) -> tuple[Fact, ...]:
 def _write_accuracy(site: Site, accuracy: Accuracy) -> str:
     words = site.words
     split = words("method.split_held_out") if sentences.is_held_out(accuracy) else words("method.split_all")
-    places: dict[str, Any] = {
-        "value": write_decimal(accuracy.top1 or 0.0),
-        "n": accuracy.n_specimens,
-        "split": split,
-        "chance": write_decimal(accuracy.chance),
-    }
-    if accuracy.interval is None:
-        return words("method.accuracy_plain", **places)
-    low, high = (write_decimal(end) for end in accuracy.interval)
-    return words("method.accuracy_split", low=low, high=high, **places)
+    return words(
+        "method.accuracy_split",
+        value=write_measured(accuracy.top1 or 0.0, accuracy.interval, words),
+        counted=sentences.count_accuracy(words, accuracy),
+        split=split,
+        chance=write_decimal(accuracy.chance),
+    )
 
 
 def _list_figures(site: Site) -> tuple[Fact, ...]:
@@ -189,7 +186,9 @@ def _list_caveats(site: Site, n_missing: int) -> list[str]:
         words("caveat.visualization"),
         words("caveat.absence"),
         words("caveat.score", n=index.classifier.n_outputs),
-        words("caveat.wrong_by_design", n=n_min) if n_min else words("caveat.wrong_by_design_plain"),
+        words("caveat.wrong_by_design", images=words("count.images", n=n_min))
+        if n_min
+        else words("caveat.wrong_by_design_plain"),
     ]
     unexplained = [family for family in index.families if is_built(family) and is_mostly_rest(family)]
     if unexplained:
@@ -252,6 +251,7 @@ def view_data(site: Site, files: list[tuple[str, str, int, str]], sizes: dict[st
             DataFile(Link(address.rpartition("/")[2], site.link(page, address)), words(key), write_bytes(size), digest)
             for address, key, size, digest in files
         ),
+        again=words("data.again_affine" if site.index.classifier.affine_head else "data.again_other"),
         family_files=tuple(_list_family_files(site, page, sizes)),
         licences=site.list_licences(),
         fields=tuple(Fact(name, text) for name, text in words.table("data.field").items()),

@@ -12,9 +12,9 @@ from leaflineage.website.context import Site, is_built
 from leaflineage.website.pages import Fact, FloorLine, Interval, OrderLine, StripGroup, StripRow, Tick, Trust, TrustRow
 from leaflineage.website.words import (
     Words,
+    find_span,
     write_decimal,
     write_integer,
-    write_interval,
     write_measured,
     write_measured_percent,
     write_percent,
@@ -53,6 +53,7 @@ def view_trust(site: Site, family: AtlasFamily, figure: int) -> Trust | None:
         charts=make_fidelity_charts(site, family, fidelity.curves) if fidelity else (),
         caption=_caption_charts(words, family, fidelity),
         orders=_list_orders(words, fidelity) if fidelity else (),
+        has_intervals=_has_intervals(fidelity) if fidelity else False,
         sentences=_tell_completeness(words, family, family.completeness) if family.completeness else (),
         floors=_list_floors(words, family, fidelity) if fidelity else (),
         floor_note=words("trust.floor_high") if has_high_floor(family) else None,
@@ -62,7 +63,7 @@ def view_trust(site: Site, family: AtlasFamily, figure: int) -> Trust | None:
 
 def _say_measured_on(words: Words, fidelity: Fidelity) -> str:
     key = "trust.on_held_out" if "held" in fidelity.split else "trust.on_all"
-    return words(key, n=fidelity.n_specimens)
+    return words(key, images=words("count.images", n=fidelity.n_specimens))
 
 
 def _caption_charts(words: Words, family: AtlasFamily, fidelity: Fidelity | None) -> str:
@@ -86,6 +87,12 @@ def _list_orders(words: Words, fidelity: Fidelity) -> tuple[OrderLine, ...]:
         )
         for curve in fidelity.curves
     )
+
+
+def _has_intervals(fidelity: Fidelity) -> bool:
+    """Return whether any figure beside the charts has an interval of some width."""
+    areas = [area for curve in fidelity.curves for area in (curve.deletion_area, curve.insertion_area)]
+    return any(find_span(each.interval) for each in [*areas, *fidelity.mu_fidelity.values()])
 
 
 def _tell(words: Words, measure: Measure | None) -> str:
@@ -231,11 +238,7 @@ def _make_group(
                 label=words(f"strip.{key}"),
                 strokes=tuple(clamp((value - low) / extent) for value in values),
                 middle=clamp((statistics.median(values) - low) / extent),
-                text=words(
-                    "strips.text",
-                    middle=write(statistics.median(values)),
-                    range=write_interval((min(values), max(values)), words, write),
-                ),
+                text=write_measured(statistics.median(values), (min(values), max(values)), words, write),
             )
             for key, values in rows.items()
         ),
@@ -256,7 +259,6 @@ def view_trust_rows(site: Site) -> tuple[TrustRow, ...]:
         assert link is not None
         share = fidelity.explained_share
         low, high = share.interval or (share.value, share.value)
-
         rows.append(
             TrustRow(
                 family=link,

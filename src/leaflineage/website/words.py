@@ -119,30 +119,40 @@ def write_signed(value: float, digits: int = 2) -> str:
     return text if text.startswith(MINUS) or float(text) == 0 else f"+{text}"
 
 
+def find_span(span: Span | None) -> Span | None:
+    """Return an interval, or None where its ends are equal: it would claim to know what it cannot."""
+    return span if span is not None and span[0] != span[1] else None
+
+
 def write_interval(span: Span, words: Words, write: Callable[[float], str] = write_decimal) -> str:
-    """Return "0.10–0.26", or "−0.10 to +0.26" where an end carries a sign."""
+    """Return "0.10–0.26", or "−0.10 to +0.26" where an end carries a sign; one number where the ends are equal."""
+    if find_span(span) is None:
+        return write(span[0])
     low, high = (write(end) for end in span)
     signed = any(text[:1] in (MINUS, "+") for text in (low, high))
     return words("interval.signed" if signed else "interval.plain", low=low, high=high)
 
 
 def write_percent_interval(span: Span, words: Words) -> str:
-    """Return "92–95 %"; with a decimal where whole per cent would hide the difference."""
+    """Return "92–95 %"; with a decimal where whole per cent would hide the difference; one share for equal ends."""
+    if find_span(span) is None:
+        return write_percent(span[0], words)
     digits = 0 if round(span[0] * 100) != round(span[1] * 100) else 1
     low, high = (write_decimal(end * 100, digits) for end in span)
     return words("percent.interval", low=low, high=high)
 
 
 def write_measured(value: float, span: Span | None, words: Words, write: Callable[[float], str] = write_decimal) -> str:
-    """Return a number and, where it is known, its interval in brackets."""
+    """Return a number and, where it has one of some width, its interval in brackets."""
+    span = find_span(span)
     if span is None:
         return write(value)
     return words("interval.of", value=write(value), interval=write_interval(span, words, write))
 
 
 def write_measured_percent(value: float, span: Span | None, words: Words) -> str:
-    """Return a share and, where it is known, its interval in brackets."""
-    text = write_percent(value, words)
+    """Return a share and, where it has one of some width, its interval in brackets."""
+    text, span = write_percent(value, words), find_span(span)
     return text if span is None else words("interval.of", value=text, interval=write_percent_interval(span, words))
 
 
