@@ -446,18 +446,18 @@ def resample_plainly(window: Floats, height: int, width: int) -> Floats:
 # --- scores of pictures ----------------------------------------------------------------------------------------
 
 
-def count_pairs(views: Sequence[float], crops: Sequence[float]) -> float:
-    """Return the share, in percent, of pairs (view, crop) in which the view is larger, ties counting half."""
+def count_pairs(squares: Sequence[float], crops: Sequence[float]) -> float:
+    """Return the share, in percent, of pairs (square, crop) in which the square is larger, ties counting half."""
     won = 0.0
-    for view in views:
+    for square in squares:
         for crop in crops:
-            won += 1.0 if view > crop else 0.5 if view == crop else 0.0
-    return 100 * won / (len(views) * len(crops))
+            won += 1.0 if square > crop else 0.5 if square == crop else 0.0
+    return 100 * won / (len(squares) * len(crops))
 
 
-def rank_by_sorting(views: Sequence[Sequence[float]], concept: int) -> int:
-    """Return the place of a concept's mean over views among all means, from the largest; the best place of a tie."""
-    means = [sum(column) / len(column) for column in zip(*views, strict=True)]
+def rank_by_sorting(squares: Sequence[Sequence[float]], concept: int) -> int:
+    """Return the place of a concept's mean over squares among all means, from the largest; the best place of a tie."""
+    means = [sum(column) / len(column) for column in zip(*squares, strict=True)]
     return sorted(means, reverse=True).index(means[concept]) + 1
 
 

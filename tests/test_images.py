@@ -21,6 +21,7 @@ from leaflineage.errors import SpecimenError
 from leaflineage.images import (
     Frame,
     cut_image,
+    decode_colours,
     decode_image,
     encode_heatmap,
     encode_png,
@@ -415,6 +416,24 @@ def test_licence_credit_and_source_are_escaped_xmp_and_nothing_else_is_written()
     told = [each.text for each in ET.fromstring(xmp.strip("\0")).iter() if each.text]
     assert told == ['<CC> & "BY"', "Ärzte & Söhne", "https://doi.org/1?a&b"]
     assert b"XMP " not in encode_webp(image, quality=80)
+
+
+def test_colours_of_what_is_transparent_are_kept_on_request_alone(tmp_path: Path) -> None:
+    picture = np.zeros((32, 32, 4), dtype=np.uint8)
+    picture[:, :16, :3], picture[:, 16:, :3] = (200, 30, 20), (20, 60, 200)
+    for name, exact in (("exact", True), ("plain", False)):
+        (tmp_path / name).write_bytes(encode_webp(picture, quality=84, exact=exact))
+    found = {name: decode_colours(tmp_path / name).astype(int) for name in ("exact", "plain")}
+    difference = {name: np.abs(found[name] - picture[..., :3])[:, 24:].mean() for name in found}
+    assert difference["exact"] < 12
+    assert difference["plain"] > 50
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF"])
+def test_colours_of_a_damaged_file_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.webp").write_bytes(content)
+    with pytest.raises(SpecimenError):
+        decode_colours(tmp_path / "x.webp")
 
 
 def test_lossless_webp_and_png_give_back_the_pixels() -> None:

@@ -35,7 +35,7 @@ KB_SPECIMEN, KB_CROP, KB_PICTURE, KB_PAGE = 16, 5, 34, 26  # measured on the dra
 N_TIMED = 16
 N_TRIED_FAMILIES, N_TRIED_LEAVES = 2, 24  # on which the rest is measured where no run has it
 N_STEPS = 2
-ACCENTED = 0.1  # share of concepts whose picture fails, and that get an accentuated crop too
+ACCENTED = 0.3  # share of concepts whose picture fails, and that get an accentuated crop too
 BACKWARD = 3.2  # a pass forward and backward over one forward
 
 
@@ -145,20 +145,16 @@ def _say_pictures(config: Config, n_families: int, estimate: Estimate, say: Call
         f"Pictures: quality {settings.quality!r}: {settings.size} px, {settings.steps} steps, {settings.crops} crops a "
         f"step, {views} a concept; {n_pictures} in all, about {max(1, round(minutes))} min of one core"
     )
-    ratios = [
-        f"{name!r} {_write_ratio(_count_crops_seen(VisualizeSection(quality=name)) / _count_crops_seen(settings))} times that"
-        for name in PRESETS
-        if name != settings.quality
-    ]
-    say(f"  the others would take about: {', '.join(ratios)}")
+    others = []
+    for name in PRESETS:
+        ratio = _count_crops_seen(VisualizeSection(quality=name)) / _count_crops_seen(settings)
+        if name != settings.quality:
+            others.append(f"{name!r} {ratio:.{1 if ratio < 10 else 0}f} times that")
+    say(f"  the others would take about: {', '.join(others)}")
     if settings.spectrum == "all":
         say(
             '  spectrum = "all": magnitudes and colours of all families\' leaves; one changed leaf redraws every family'
         )
-
-
-def _write_ratio(ratio: float) -> str:
-    return f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}"
 
 
 def _count_crops_seen(settings: VisualizeSection) -> int:
@@ -279,6 +275,7 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int], 
     from leaflineage.featviz.spectrum import Palette
     from leaflineage.stages.fidelity import N_RANDOM_WEIGHTS
     from leaflineage.stages.judging import N_LEAVES
+    from leaflineage.stages.visualize import FAMILY_STEPS
     from leaflineage.stages.visualizing import choose_slots, leave_out_filling
 
     classifier, settings = context.load_classifier(), config.visualize
@@ -329,7 +326,8 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int], 
         "fidelity": len(n_specimens) * (0.4 + N_RANDOM_WEIGHTS * (forward + 0.004)),
         "illustrate": n * 0.012 + n_maps * BACKWARD * forward,
         "recurse": n_subconcepts * (0.7 + drawing),
-        "visualize": (n_pictures * (settings.n_visualizations + ACCENTED) + len(n_specimens)) * drawing + judging,
+        "visualize": (n_pictures * (settings.n_visualizations + ACCENTED) + FAMILY_STEPS * len(n_specimens)) * drawing
+        + judging,
         "explain": n_queries * (forward + 0.05 + N_CANDIDATES * head),
         "bake": 2 + 0.05 * len(n_specimens) * n_shown,
     }

@@ -237,7 +237,7 @@ class Visualization(Record):
     seed: int
     steps: int | None = None  # taken
     objective: float | None = None
-    # Of the picture's views. percentile: of pairs with a real crop, the share in which the view holds more of the
+    # Of the picture's squares. percentile: of pairs with a real crop, the share in which the square holds more of the
     # concept, 0 to 100. own_rank: of the concept in the family's bank, 1 is best. transfer: the percentile as a second
     # classifier sees it. None where the concept is on no leaf of the family.
     score: dict[str, float] | None = None

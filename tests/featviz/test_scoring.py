@@ -11,11 +11,11 @@ from reference import count_pairs, fit_ridge, rank_by_sorting
 from leaflineage.featviz.scoring import (
     ACCENTED_SIDES,
     RIDGE,
-    VIEW_SIDES,
+    SQUARE_SIDES,
     fit_guess,
     guess,
     measure_percentile,
-    place_views,
+    place_squares,
     rank_own,
 )
 
@@ -28,33 +28,33 @@ def test_three_of_four_pairs_and_a_tie_are_counted_by_hand() -> None:
 
 
 @given(numbers, numbers)
-def test_the_percentile_counts_pairs(views: list[float], crops: list[float]) -> None:
-    assert measure_percentile(np.array(views), np.array(crops)) == pytest.approx(count_pairs(views, crops))
+def test_the_percentile_counts_pairs(squares: list[float], crops: list[float]) -> None:
+    assert measure_percentile(np.array(squares), np.array(crops)) == pytest.approx(count_pairs(squares, crops))
 
 
 def test_one_enormous_view_does_not_make_up_for_three_that_hold_nothing() -> None:
     assert measure_percentile(np.array([1000.0, 0, 0, 0]), np.arange(1, 11)) == 25
 
 
-@pytest.mark.parametrize(("n_views", "n_crops"), [(0, 3), (3, 0)])
-def test_a_percentile_of_nothing_is_refused(n_views: int, n_crops: int) -> None:
-    with pytest.raises(ValueError, match="wants views and real crops"):
-        measure_percentile(np.ones(n_views), np.ones(n_crops))
+@pytest.mark.parametrize(("n_squares", "n_crops"), [(0, 3), (3, 0)])
+def test_a_percentile_of_nothing_is_refused(n_squares: int, n_crops: int) -> None:
+    with pytest.raises(ValueError, match="wants squares and real crops"):
+        measure_percentile(np.ones(n_squares), np.ones(n_crops))
 
 
 @given(
     st.lists(st.lists(st.integers(0, 5).map(float), min_size=4, max_size=4), min_size=1, max_size=4), st.integers(0, 3)
 )
-def test_the_own_rank_is_the_place_in_falling_order_of_the_mean(views: list[list[float]], concept: int) -> None:
-    assert rank_own(np.array(views), concept) == rank_by_sorting(views, concept)
+def test_the_own_rank_is_the_place_in_falling_order_of_the_mean(squares: list[list[float]], concept: int) -> None:
+    assert rank_own(np.array(squares), concept) == rank_by_sorting(squares, concept)
 
 
-@pytest.mark.parametrize("sides", [VIEW_SIDES, ACCENTED_SIDES])
+@pytest.mark.parametrize("sides", [SQUARE_SIDES, ACCENTED_SIDES])
 @pytest.mark.parametrize("size", [32, 65, 384])
 def test_views_are_centred_squares_inside_the_picture_and_the_first_is_the_whole(
     size: int, sides: tuple[float, ...]
 ) -> None:
-    boxes = place_views(size, sides=sides)
+    boxes = place_squares(size, sides=sides)
     assert boxes[0] == (0, 0, size, size)
     for (x0, y0, x1, y1), side in zip(boxes, sides, strict=True):
         assert x1 - x0 == y1 - y0 == round(side * size)

@@ -404,7 +404,7 @@ def test_every_setting_a_stage_reads_is_in_its_fingerprint(name: str) -> None:
 
 def test_reading_of_settings_is_found_by_any_name() -> None:
     function = parse(PACKAGE / "stages" / "visualizing.py")
-    assert {"visualize.steps", "visualize.spectrum", "visualize.size"} <= find_settings(function)
+    assert {"visualize.crops", "visualize.spectrum", "visualize.size"} <= find_settings(function)
 
 
 # --- inputs --------------------------------------------------------------------------------------------------

@@ -17,12 +17,14 @@ from safetensors.numpy import load_file, save_file
 
 from leaflineage.concepts.encoding import encode
 from leaflineage.errors import ModelError
+from leaflineage.featviz.maco import FeatureVisualization
 from leaflineage.images import cut_image, decode_colours, fit_image
 from leaflineage.records import FamilyRecord, Visualization
 from leaflineage.stages import visualize, visualizing
 from leaflineage.stages.context import Context
-from leaflineage.stages.judging import Judge, load_second_classifier, read_views
+from leaflineage.stages.judging import Judge, load_second_classifier, read_squares
 from leaflineage.stages.reading import to_tensor
+from leaflineage.stages.seeds import derive_seed
 from leaflineage.stages.table import PACKAGE, list_sources
 from leaflineage.store import Store
 
@@ -60,7 +62,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 # --- scores ----------------------------------------------------------------------------------------------------
 
 
-def test_a_score_is_what_pairs_of_views_and_real_crops_give(tiny_run: Path) -> None:
+def test_a_score_is_what_pairs_of_squares_and_real_crops_give(tiny_run: Path) -> None:
     context = make_context(tiny_run)
     classifier = context.load_classifier()
     arrays = load_file(tiny_run / FOLDER / "concepts.safetensors")
@@ -86,9 +88,9 @@ def test_a_score_is_what_pairs_of_views_and_real_crops_give(tiny_run: Path) -> N
             crops.append(measure(image[y : y + side, x : x + side])[row])
     picture = next(each for each in found if each["kind"] == "concept")
     image = decode_colours(tiny_run / picture["image"])
-    views = [image[s : 64 - s, s : 64 - s] for s in (0, 8, 14, 21)]
-    views[2] = cut_image(image, (14, 14, 49, 49))  # 35 of 64 px
-    measured = [measure(np.ascontiguousarray(view)) for view in views]
+    squares = [image[s : 64 - s, s : 64 - s] for s in (0, 8, 14, 21)]
+    squares[2] = cut_image(image, (14, 14, 49, 49))  # 35 of 64 px
+    measured = [measure(np.ascontiguousarray(square)) for square in squares]
     assert picture["score"]["percentile"] == pytest.approx(
         count_pairs([each[row] for each in measured], crops), abs=0.06
     )
@@ -126,7 +128,7 @@ def test_a_picture_fails_under_the_ninetieth_percentile_or_behind_another_concep
 def test_a_concept_that_no_leaf_holds_has_no_score(tiny_run: Path) -> None:
     context = make_context(tiny_run)
     arrays = load_file(tiny_run / FOLDER / "concepts.safetensors")
-    picture = read_views(context, f"{FOLDER}/visualizations/family.webp", sides=(1.0,))
+    picture = read_squares(context, f"{FOLDER}/visualizations/family.webp", sides=(1.0,))
     listed, nothing = context.specimens, np.zeros_like(arrays["maps"])
     judge = Judge(context, context.load_classifier(), listed, arrays["concept_bank"], nothing, [1], None)
     (verdict,) = judge.judge([picture], [1])
@@ -210,9 +212,11 @@ def test_a_view_is_repelled_from_what_the_one_before_is_seen_as(
     context = make_context(tiny_copy, "visualize.n_visualizations=2")
     visualize.run(context)
     name = sorted(read_record(tiny_copy)["visualizations"])[0]
-    views = read_views(context, f"{FOLDER}/visualizations/{name}.webp", sides=(1.0, 0.75, 0.55, 0.35))
+    squares = read_squares(context, f"{FOLDER}/visualizations/{name}.webp", sides=(1.0, 0.75, 0.55, 0.35))
     squash = context.model.preprocessing.model_copy(update={"fit": "squash"})
-    seen = context.load_classifier().features(to_tensor([fit_image(v, preprocessing=squash)[0] for v in views]))
+    seen = context.load_classifier().features(
+        to_tensor([fit_image(square, preprocessing=squash)[0] for square in squares])
+    )
     assert heard[0].shape == (1, 1280)
     np.testing.assert_allclose(heard[0][0], seen.mean(dim=(0, 1, 2)).numpy(), rtol=1e-3, atol=1e-4)
 
@@ -283,6 +287,41 @@ def test_pictures_of_concepts_that_are_shown_no_more_go_with_their_records(tiny_
     visualize.run(make_context(tiny_copy))
     stems = {name.split(".")[0].removesuffix("-accentuation") for name in list_pictures(tiny_copy)}
     assert stems == {record["shown"][0], "family"}
+
+
+def test_a_picture_that_never_takes_off_begins_again_from_other_seeds(
+    tiny_copy: Path, monkeypatch: pytest.MonkeyPatch, counted: list[int]
+) -> None:
+    steps = f"visualize.steps={visualizing.ENOUGH_STEPS}"
+    with monkeypatch.context() as patch:
+        patch.setattr(visualizing, "took_off", lambda picture, direction: False)
+        payload, _ = visualize.run(make_context(tiny_copy, steps))
+    assert counted == [1, 1, 1, 3, 3, 3]
+    for name, found in payload["visualizations"].items():
+        assert found[-1]["seed"] == derive_seed(derive_seed(0, "fagaceae", name, 0), 2)
+    counted.clear()
+    visualize.run(make_context(tiny_copy, steps))
+    assert counted == []  # the last one stays, whatever it shows
+
+
+def test_a_picture_of_few_steps_is_not_expected_to_take_off(
+    tiny_copy: Path, monkeypatch: pytest.MonkeyPatch, counted: list[int]
+) -> None:
+    monkeypatch.setattr(visualizing, "took_off", lambda picture, direction: False)
+    visualize.run(make_context(tiny_copy, "visualize.steps=2"))
+    assert counted == [1, 3]
+
+
+def test_a_picture_took_off_where_its_activations_lean_towards_its_direction() -> None:
+    direction = np.array([1.0, 0.0], dtype=np.float32)
+
+    def make(pooled: list[float]) -> FeatureVisualization:
+        image, opacity = np.zeros((2, 2, 3), dtype=np.uint8), np.zeros((2, 2), dtype=np.float32)
+        return FeatureVisualization(image, opacity, np.zeros(1), np.array(pooled, dtype=np.float32), 1)
+
+    assert visualizing.took_off(make([0.3, 1.0]), direction)
+    assert not visualizing.took_off(make([0.2, 1.0]), direction)
+    assert not visualizing.took_off(make([0.0, 0.0]), direction)
 
 
 def test_every_source_that_draws_is_one_of_the_stages() -> None:

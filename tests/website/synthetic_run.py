@@ -252,11 +252,45 @@ def divide(folder: Path, concept: AtlasConcept, side: int) -> Recursion:
     )
 
 
+def view_again(folder: Path, concept: AtlasConcept, side: int) -> list[Visualization]:
+    """Score a concept's picture by its rank: the first passes and has a second view, the second's does not pass."""
+    first, crop = concept.visualizations[0], concept.crops[0]
+    stem = first.image.removesuffix(".webp")
+    if concept.rank == 2:
+        path = f"{stem}-accentuation.webp"
+        with Image.open(folder / crop.image) as source:
+            save(source.convert("RGB").resize((side * 2, side * 2)), folder / path, quality=80)
+        accentuated = first.model_copy(
+            update={
+                "image": path,
+                "kind": "accentuation",
+                "score": {"percentile": 93.4, "own_rank": 1.0, "transfer": 81.0},
+                "specimen": crop.specimen,
+                "box": crop.box,
+            }
+        )
+        return [
+            accentuated,
+            first.model_copy(update={"score": {"percentile": 74.2, "own_rank": 2.0, "transfer": 61.0}}),
+        ]
+    scored = first.model_copy(update={"score": {"percentile": 97.8, "own_rank": 1.0, "transfer": 88.0}})
+    if concept.rank > 1:
+        return [scored]
+    with Image.open(folder / crop.image) as source:
+        picture = draw_visualization(source.transpose(Image.Transpose.ROTATE_90), side * 2)
+        save(picture, folder / f"{stem}-2.webp", quality=80)
+    again = {"image": f"{stem}-2.webp", "score": {"percentile": 85.0, "own_rank": 1.0, "transfer": 40.0}}
+    return [scored, scored.model_copy(update=again)]
+
+
 def strip_family(family: AtlasFamily) -> AtlasFamily:
     """Return the family as a run before the new figures wrote it: all of them None or empty."""
     concepts = []
     for concept in family.concepts:
         importance = concept.importance.model_copy(update={"share_interval": None, "contribution_interval": None})
+        pictures = [
+            each.model_copy(update={"score": None}) for each in concept.visualizations if each.kind == "concept"
+        ]
         crops = [
             crop.model_copy(update={"attribution": None, "attribution_max": None, "attribution_min": None})
             for crop in concept.crops
@@ -264,6 +298,7 @@ def strip_family(family: AtlasFamily) -> AtlasFamily:
         update = {
             "importance": importance,
             "crops": crops,
+            "visualizations": pictures[:1],
             "children": [],
             "recursion": None,
             "contribution_intervals": {},
@@ -285,6 +320,7 @@ def strip_family(family: AtlasFamily) -> AtlasFamily:
         "image_specimens": [],
         "image_dominants": [],
         "layout": None,
+        "visualization": None,
     }
     return family.model_copy(update=update)
 
@@ -473,6 +509,10 @@ def make_run(
                     image_importances=[min(1.0, abs(dice.gauss(share, 0.12))) for _ in range(N_IMAGES)],
                 )
             )
+        concepts = [each.model_copy(update={"visualizations": view_again(folder, each, side)}) for each in concepts]
+        whole = f"families/{slug}/visualizations/family.webp"
+        with Image.open(folder / specimens[0].image) as source:
+            save(draw_visualization(source, side * 2), folder / whole, quality=80)
         divided = divide(folder, concepts[0], side)
         children = [each.id for each in divided.subconcepts]
         concepts[0] = concepts[0].model_copy(update={"recursion": divided, "children": children})
@@ -524,6 +564,15 @@ def make_run(
             neighbours=[Neighbour(slug=slugs[other], similarity=0.8) for other in names if other != name][:4],
             confused_with=[Confusion(slug=slugs[other], n=3) for other in names if other != name][:1],
             representative=specimens[1].id,
+            visualization=Visualization(
+                image=whole,
+                width=side * 2,
+                height=side * 2,
+                kind="family",
+                seed=5,
+                steps=70,
+                score={"percentile": 100.0, "own_rank": 1.0},
+            ),
             concepts=concepts,
         )
         records[slug], specimens_of[slug] = strip_family(family) if bare else family, specimens
@@ -619,6 +668,7 @@ def make_run(
                     "n_attributions": 0 if bare else N_ATTRIBUTIONS,
                 },
                 "importance": {"half_width": 0.02, "max_evaluations": 200_000},
+                "visualize": {"size": side * 2, "steps": 70, "crops": 3, "n_visualizations": 2, "spectrum": "family"},
                 "specimens": {"min_specimens": 10},
             },
         ),

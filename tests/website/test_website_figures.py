@@ -21,7 +21,7 @@ from leaflineage.website.figures import (
     place_bar,
     place_zero,
 )
-from leaflineage.website.words import Words
+from leaflineage.website.words import Words, write_ordinal
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_the_composition_names_the_largest_source(made: tuple[Site, AtlasFamily]
 
 
 def test_ordinals_are_english() -> None:
-    assert [sentences.write_ordinal(n) for n in (1, 2, 3, 11, 97, 101)] == [
+    assert [write_ordinal(n) for n in (1, 2, 3, 11, 97, 101)] == [
         "1st",
         "2nd",
         "3rd",

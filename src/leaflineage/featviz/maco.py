@@ -22,10 +22,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from leaflineage.featviz.batch import Batch, CpuBatch, Subject, as_subjects
+from leaflineage.featviz.device_batch import DeviceBatch, count_previous, record_graph
 from leaflineage.featviz.nadam import compute_rates
 from leaflineage.featviz.opacity import compute_opacity
 from leaflineage.featviz.spectrum import Palette
@@ -123,15 +125,25 @@ def visualize_concepts(
     """
     rows = np.ascontiguousarray(directions, dtype=np.float32)
     subjects = as_subjects(rows, seeds, repelled_from)
-    batch = CpuBatch(
-        features,
-        np.ascontiguousarray(magnitude_spectrum, dtype=np.float32),
-        make_colouring(palette),
-        compute_rates(steps, learning_rate=LEARNING_RATE),
-        n_slots=n_slots,
-        n_crops=n_crops,
-        input_size=input_size,
-    )
+    magnitude = np.ascontiguousarray(magnitude_spectrum, dtype=np.float32)
+    colouring, rates = make_colouring(palette), compute_rates(steps, learning_rate=LEARNING_RATE)
+    batch: Batch
+    if torch.device(device).type == "cpu":
+        batch = CpuBatch(features, magnitude, colouring, rates, n_slots=n_slots, n_crops=n_crops, input_size=input_size)
+    else:
+        batch = DeviceBatch(
+            features,
+            magnitude,
+            colouring,
+            rates,
+            n_slots=n_slots,
+            n_channels=rows.shape[1],
+            n_previous=count_previous(subjects),
+            n_crops=n_crops,
+            input_size=input_size,
+            device=device,
+            record=record_graph if torch.device(device).type == "cuda" else None,
+        )
     return _run(batch, subjects, n_slots, steps, patience, on_step, on_finished)
 
 

@@ -1,12 +1,12 @@
 """A score that a feature visualization can fail: whether it holds its concept, and that one above all.
 
 A picture is looked at in a few fixed squares around its middle, as wide as the crops it was optimised on, and whole.
-Each view is encoded like a real crop; u: a concept's coefficient, the mean over cells.
+Each is encoded like a real crop; u: a concept's coefficient, the mean over cells.
 
-    percentile = 100 · share of pairs (view, real crop) with u(view) > u(crop), ties counting half
-    own_rank   = 1 + number of the bank's other concepts whose mean u over the views is larger
+    percentile = 100 · share of pairs (square, real crop) with u(square) > u(crop), ties counting half
+    own_rank   = 1 + number of the bank's other concepts whose mean u over the squares is larger
 
-Shares of pairs, not a mean coefficient against the crops': one view that holds ten times as much as any leaf does not
+Shares of pairs, not a mean coefficient against the crops': one square that holds ten times as much as any leaf does not
 make up for three that hold nothing.
 
     transfer   = the percentile of a second network's guess of u from its own pooled activations b: w · b + c, the ridge
@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 Box = tuple[int, int, int, int]
-VIEW_SIDES = (1.0, 0.75, 0.55, 0.35)  # of a picture's side: the whole, and the widths MACO's crops are drawn from
+SQUARE_SIDES = (1.0, 0.75, 0.55, 0.35)  # of a picture's side: the whole, and the widths MACO's crops are drawn from
 ACCENTED_SIDES = (1.0, 0.9, 0.8)  # likewise of an accentuated crop, which is itself a crop
 RIDGE = 0.1  # of the mean squared norm of the second network's centred activations
 
 
-def place_views(size: int, *, sides: tuple[float, ...]) -> list[Box]:
+def place_squares(size: int, *, sides: tuple[float, ...]) -> list[Box]:
     """Return centred squares (x0, y0, x1, y1) of a picture ``size`` pixels wide, one a side given."""
     boxes = []
     for side in sides:
@@ -39,32 +39,34 @@ def place_views(size: int, *, sides: tuple[float, ...]) -> list[Box]:
     return boxes
 
 
-def measure_percentile(views: Floats, crops: Floats) -> float:
-    """Return the share, in percent, of pairs in which a view's coefficient is larger than a crop's; ties count half.
+def measure_percentile(squares: Floats, crops: Floats) -> float:
+    """Return the share, in percent, of pairs in which a square's coefficient is larger than a crop's; ties count half.
 
     Parameters
     ----------
-    views
-        (n_views,) of a picture.
+    squares
+        (n_squares,) of a picture.
     crops
         (n_crops,) of real crops, at least one.
 
     Raises
     ------
     ValueError
-        Where there is no view or no crop.
+        Where there is no square or no crop.
     """
-    if not len(views) or not len(crops):
-        raise ValueError(f"A percentile wants views and real crops, got {len(views)} and {len(crops)}. Give one each.")
+    if not len(squares) or not len(crops):
+        raise ValueError(
+            f"A percentile wants squares and real crops, got {len(squares)} and {len(crops)}. Give one each."
+        )
     ordered = np.sort(np.asarray(crops, dtype=np.float64))
-    below = np.searchsorted(ordered, views, side="left")
-    up_to = np.searchsorted(ordered, views, side="right")
+    below = np.searchsorted(ordered, squares, side="left")
+    up_to = np.searchsorted(ordered, squares, side="right")
     return float(50 * (below + up_to).mean() / len(ordered))
 
 
-def rank_own(views: Floats, concept: int) -> int:
-    """Return the rank of a concept among all, by mean coefficient over views (n_views, n_concepts); 1 is largest."""
-    means = np.asarray(views, dtype=np.float64).mean(axis=0)
+def rank_own(squares: Floats, concept: int) -> int:
+    """Return the rank of a concept among all, by its mean over squares (n_squares, n_concepts); 1 is largest."""
+    means = np.asarray(squares, dtype=np.float64).mean(axis=0)
     return 1 + int((means > means[concept]).sum())
 
 

@@ -1,7 +1,7 @@
 """Score pictures against real crops of their family, and find the crop that an accentuation starts from.
 
 The real crops of a concept are the squares that `illustrate` cuts, around each leaf's strongest cell, of at most
-``N_LEAVES`` leaves, from the strongest to the weakest. Crops and views of pictures are enlarged to the input alike.
+``N_LEAVES`` leaves, from the strongest to the weakest. Crops and squares of pictures are enlarged to the input alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from leaflineage.concepts.crops import centre_box, find_top_cells
 from leaflineage.concepts.encoding import encode
-from leaflineage.featviz.scoring import fit_guess, guess, measure_percentile, place_views, rank_own
+from leaflineage.featviz.scoring import fit_guess, guess, measure_percentile, place_squares, rank_own
 from leaflineage.images import Box, cut_image, decode_colours, fit_image
 from leaflineage.records import Preprocessing, Specimen
 from leaflineage.stages.context import Context, choose_device
@@ -50,7 +50,7 @@ class Verdict:
     score
         As the atlas has it; None where the concept is on no leaf of the family.
     pooled
-        (n_channels,) float32: pooled activations, the mean over its views.
+        (n_channels,) float32: pooled activations, the mean over its squares.
     """
 
     score: dict[str, float] | None
@@ -102,13 +102,13 @@ class Judge:
             self._guessed = {row: guessed[of_row == row, row] for row in rows}
 
     def judge(self, pictures: Sequence[Sequence[Pixels]], rows: Sequence[int]) -> list[Verdict]:
-        """Return what is found of pictures, each given by its views and its row of the bank."""
-        views = [view for each in pictures for view in each]
+        """Return what is found of pictures, each given by its squares and its row of the bank."""
+        squares = [square for each in pictures for square in each]
         of_picture = np.repeat(np.arange(len(pictures)), [len(each) for each in pictures])
-        coefficients, pooled = self._look(views)
+        coefficients, pooled = self._look(squares)
         guessed = None
         if self._second is not None and any(len(real) for real in self._real.values()):
-            guessed = guess(_pool(self._second, views), self._guess)
+            guessed = guess(_pool(self._second, squares), self._guess)
         verdicts = []
         for index, row in enumerate(rows):
             own, score = of_picture == index, None
@@ -133,18 +133,18 @@ class Judge:
         return coefficients, pooled.astype(np.float32)
 
 
-def judge_family(classifier: Classifier, views: Sequence[Pixels], logits: Floats, output: int) -> dict[str, float]:
+def judge_family(classifier: Classifier, squares: Sequence[Pixels], logits: Floats, output: int) -> dict[str, float]:
     """Return the score of a family's picture: its centred logit against those of the family's specimens.
 
     Parameters
     ----------
-    views
+    squares
         Of the picture.
     logits
         (n_specimens, n_outputs) of the family's specimens.
     """
     answers = run_in_batches(
-        _enlarge(views, classifier.record.preprocessing), lambda images: (classifier.logits(images),)
+        _enlarge(squares, classifier.record.preprocessing), lambda images: (classifier.logits(images),)
     )
     own = np.stack([answer for (answer,) in answers]).astype(np.float64)
     centred = own - own.mean(axis=1, keepdims=True)
@@ -185,10 +185,10 @@ def _load_second(source: str, sha256: str | None, device: str) -> Classifier:
     )
 
 
-def read_views(context: Context, path: str, *, sides: tuple[float, ...]) -> list[Pixels]:
-    """Return the views of a picture as it lies in the run, its opacity left aside: what was optimised is judged."""
+def read_squares(context: Context, path: str, *, sides: tuple[float, ...]) -> list[Pixels]:
+    """Return the squares of a picture as it lies in the run, its opacity left aside: what was optimised is judged."""
     image = decode_colours(context.store.path(path))
-    return [cut_image(image, box) for box in place_views(len(image), sides=sides)]
+    return [cut_image(image, box) for box in place_squares(len(image), sides=sides)]
 
 
 def _cut_crops(

@@ -338,6 +338,7 @@ def _write_visualizations(
         lambda images: classifier.features_at(cut, images),
         sitters,
         prepare_canvas(context),
+        steps=context.config.visualize.steps,
         layer=cut.name,
         device=str(classifier.device),
     )

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from leaflineage.featviz.accentuation import accentuate
-from leaflineage.featviz.scoring import ACCENTED_SIDES, VIEW_SIDES
+from leaflineage.featviz.scoring import ACCENTED_SIDES, SQUARE_SIDES
 from leaflineage.images import encode_webp
 from leaflineage.stages.context import Context
-from leaflineage.stages.judging import Judge, RealCrop, judge_family, load_second_classifier, read_views
+from leaflineage.stages.judging import Judge, RealCrop, judge_family, load_second_classifier, read_squares
 from leaflineage.stages.seeds import derive_seed
 from leaflineage.stages.visualizing import (
     QUALITY,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from leaflineage.model.split import Classifier
 
 Floats = NDArray[np.floating]
+FAMILY_STEPS = 2  # as many as a concept's: a logit, at the network's end, takes longer to rise
 LEAST_PERCENTILE = 90.0  # of a picture that may stand first; its concept must be the bank's strongest in it, too
 
 
@@ -78,10 +79,11 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
             classifier.features_differentiable,
             sitters,
             canvas,
+            steps=context.config.visualize.steps,
             layer=context.model.layer,
             device=str(classifier.device),
         )
-        verdicts = judge.judge([read_views(context, each.path, sides=VIEW_SIDES) for each in sitters], rows)
+        verdicts = judge.judge([read_squares(context, each.path, sides=SQUARE_SIDES) for each in sitters], rows)
         for name, earlier, (facts, sha256), verdict in zip(shown, pooled, written, verdicts, strict=True):
             found[name].append({**facts, "score": verdict.score})
             earlier.append(verdict.pooled)
@@ -90,8 +92,8 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         if fails(found[name][0]["score"]):
             direction = arrays["concept_bank"][row]
             facts, sha256 = _write_accentuation(context, classifier, canvas, name, direction, judge.crops[row][0])
-            views = read_views(context, facts["image"], sides=ACCENTED_SIDES)
-            found[name].insert(0, {**facts, "score": judge.judge([views], [row])[0].score})
+            squares = read_squares(context, facts["image"], sides=ACCENTED_SIDES)
+            found[name].insert(0, {**facts, "score": judge.judge([squares], [row])[0].score})
             files[facts["image"]] = sha256
     context.store.remove_strays(f"{folder}/visualizations", [*files, *map(name_record, files)])
     return {"visualizations": found, "family": family}, files
@@ -118,6 +120,7 @@ def _write_accentuation(
             "kind": "accentuation",
             "label": [specimen.licence, specimen.credit, specimen.source],
             "seed": seed,
+            "steps": settings.steps,
             "specimen": [specimen.id, crop.box],
         }
     )
@@ -172,8 +175,15 @@ def _write_family(context: Context, classifier: Classifier, canvas: Canvas) -> t
         logits = classifier.logits(images)
         return (logits - logits.mean(dim=1, keepdim=True))[:, None, None]  # (n, 1, 1, n_outputs)
 
-    device = str(classifier.device)
-    ((facts, sha256),) = write_visualizations(context, features, [sitter], canvas, layer="logits", device=device)
+    ((facts, sha256),) = write_visualizations(
+        context,
+        features,
+        [sitter],
+        canvas,
+        steps=FAMILY_STEPS * context.config.visualize.steps,
+        layer="logits",
+        device=str(classifier.device),
+    )
     logits = context.store.read_arrays(f"{folder}/pooled.safetensors", stage="extract")["logits"]
-    views = read_views(context, sitter.path, sides=VIEW_SIDES)
-    return {**facts, "score": judge_family(classifier, views, logits, output)}, {sitter.path: sha256}
+    squares = read_squares(context, sitter.path, sides=SQUARE_SIDES)
+    return {**facts, "score": judge_family(classifier, squares, logits, output)}, {sitter.path: sha256}

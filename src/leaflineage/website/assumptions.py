@@ -5,6 +5,7 @@ from __future__ import annotations
 from leaflineage.records import AtlasFamily
 from leaflineage.website.context import Site, is_built
 from leaflineage.website.pages import Fact
+from leaflineage.website.scores import LEAST_PERCENTILE, is_scored
 from leaflineage.website.view_trust import has_high_floor
 from leaflineage.website.words import write_measured_percent, write_percent
 
@@ -72,7 +73,24 @@ def _tell_further(site: Site) -> list[Fact]:
         facts.append(Fact(words("assume.floors"), _tell_floors(site, built)))
     if any(family.completeness for family in built):
         facts.append(Fact(words("assume.complete"), words("assume.complete_text")))
+    facts += _tell_scores(site, built)
     facts.append(Fact(words("assume.places"), words("assume.places_text")))
+    return facts
+
+
+def _tell_scores(site: Site, built: list[AtlasFamily]) -> list[Fact]:
+    """Return what the scores of pictures are, those that some picture has."""
+    words = site.words
+    pictures = [each for family in built for concept in family.concepts for each in concept.visualizations]
+    facts = []
+    if any(map(is_scored, pictures)):
+        facts.append(Fact(words("assume.score"), words("assume.score_text", least=round(LEAST_PERCENTILE))))
+    if any(each.score and "transfer" in each.score for each in pictures):
+        facts.append(Fact(words("assume.transfer"), words("assume.transfer_text")))
+    if any(family.visualization and is_scored(family.visualization) for family in built):
+        facts.append(Fact(words("assume.score_family"), words("assume.score_family_text")))
+    if any(each.kind == "accentuation" for each in pictures):
+        facts.append(Fact(words("assume.accentuation"), words("assume.accentuation_text")))
     return facts
 
 

@@ -129,7 +129,7 @@ def bake(
         If the site would be wrong: a dead link, a missing picture, a template's name nobody declares.
     """
     out = run / "site" if out is None else out
-    index = read_record(run / "index.json", Index, "index")
+    index = read_index(run)
     words = Words.load(find_resource("locale") / "en.toml")
     site = Site(index, words, frozenset(), base_url, repository)
     statics = list_statics()
@@ -234,6 +234,20 @@ def read_record(path: Path, model: type[R], name: str) -> R:
             f"{path} should be of schema {SCHEMAS[name]} and is of {schema!r}. Run the stage collect again."
         )
     return record
+
+
+def read_index(run: Path) -> Index:
+    """Return the index without the accentuated crops of specimens that are withheld: it tells of none itself."""
+    index = read_record(run / "index.json", Index, "index")
+    families = []
+    for family in index.families:
+        if any(each.kind == "accentuation" for concept in family.concepts for each in concept.visualizations):
+            whole, _ = read_family(run, family.slug)
+            shown = {concept.id: concept.visualizations for concept in whole.concepts}
+            concepts = [each.model_copy(update={"visualizations": shown.get(each.id, [])}) for each in family.concepts]
+            family = family.model_copy(update={"concepts": concepts})
+        families.append(family)
+    return index.model_copy(update={"families": families})
 
 
 def read_family(run: Path, slug: str) -> tuple[AtlasFamily, dict[str, AtlasSpecimen]]:

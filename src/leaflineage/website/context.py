@@ -217,7 +217,10 @@ def identify(specimen: AtlasSpecimen, words: Words) -> str:
 
 
 def hide_withheld(family: AtlasFamily, specimens: dict[str, AtlasSpecimen]) -> AtlasFamily:
-    """Return the family without the crops of specimens that are withheld or not told of, sub-concepts' included."""
+    """Return the family without what is cut from specimens that are withheld or not told of.
+
+    That is their crops, those of sub-concepts included, and crops in which a concept was made clearer.
+    """
     shown = {name for name, specimen in specimens.items() if not specimen.withheld}
 
     def keep(crops: list[Crop]) -> dict[str, list[Crop]]:
@@ -229,7 +232,9 @@ def hide_withheld(family: AtlasFamily, specimens: dict[str, AtlasSpecimen]) -> A
         if recursion is not None:
             inside = [each.model_copy(update=keep(each.crops)) for each in recursion.subconcepts]
             recursion = recursion.model_copy(update={"subconcepts": inside})
-        concepts.append(concept.model_copy(update={"recursion": recursion, **keep(concept.crops)}))
+        pictures = [each for each in concept.visualizations if each.kind != "accentuation" or each.specimen in shown]
+        update = {"recursion": recursion, "visualizations": pictures, **keep(concept.crops)}
+        concepts.append(concept.model_copy(update=update))
     return family.model_copy(update={"concepts": concepts})
 
 

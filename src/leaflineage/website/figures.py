@@ -6,6 +6,7 @@ from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop, 
 from leaflineage.website import links
 from leaflineage.website.context import Site, identify, number_of, species_of
 from leaflineage.website.pages import Badge, Bar, Card, Interval, Overlay, Picture, Row
+from leaflineage.website.scores import is_accentuated, make_short_badges
 from leaflineage.website.words import (
     Words,
     find_span,
@@ -38,11 +39,18 @@ def make_picture(page: str, path: str, width: int, height: int, alt: str) -> Pic
 
 
 def picture_of_concept(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> Picture | None:
-    """Return the concept's first feature visualization."""
+    """Return the picture of a concept that stands first: its feature visualization, or a crop made clearer."""
     if not concept.visualizations:
         return None
     first = concept.visualizations[0]
-    alt = site.words("alt.visualization", concept=site.tell_concept(concept), family=family.name, rank=concept.rank)
+    key = "alt.accentuation" if is_accentuated(concept) else "alt.visualization"
+    alt = site.words(
+        key,
+        leaf=leaf_word(site),
+        concept=site.tell_concept(concept),
+        family=family.name,
+        rank=concept.rank,
+    )
     return make_picture(page, first.image, first.width, first.height, alt)
 
 
@@ -170,6 +178,7 @@ def make_card(
 ) -> Card:
     """Return a concept as a plate, with its crops and heat maps where its specimens are at hand."""
     contribution = concept.importance.contribution
+    scored = make_short_badges(site, family, concept.visualizations[0]) if concept.visualizations else ()
     return Card(
         anchor=concept.id.rpartition("/")[2],
         number=number_of(concept),
@@ -184,7 +193,7 @@ def make_card(
         rank=concept.rank,
         n_ranks=len(family.concepts),
         picture=picture_of_concept(site, page, family, concept),
-        badges=make_badges(site, concept),
+        badges=(*scored, *make_badges(site, concept)),
         crops=make_crops(site, page, family, concept, specimens, n_crops) if specimens else (),
         overlays=make_overlays(site, page, family, concept, specimens, n_overlays) if specimens else (),
     )

@@ -336,6 +336,8 @@ class HomePage:
     families: str
     method: str
     featured: Card | None
+    featured_told: str  # what its picture is
+    featured_note: str  # and what it is no evidence of
     featured_family: Link | None
     featured_others: tuple[Card, ...]
     plate: Overlay | None
@@ -401,6 +403,8 @@ class FamilyPage:
     label: tuple[Fact, ...]
     bars: tuple[Bar, ...]
     cards: tuple[Card, ...]
+    cards_caption: str
+    whole: View | None  # the family's own picture
     rows: tuple[Row, ...]
     zero: float  # where nought stands on the axis of logits
     precision: str  # what the intervals of importances hold
@@ -467,6 +471,15 @@ class Inside:
 
 
 @dataclass(frozen=True)
+class View:
+    """A further picture of a concept, with what it is and what it scored."""
+
+    picture: Picture
+    caption: str
+    badges: tuple[Badge, ...]
+
+
+@dataclass(frozen=True)
 class ConceptPage:
     """``concept.html``."""
 
@@ -483,6 +496,9 @@ class ConceptPage:
     sentence: str
     picture: Picture | None
     picture_caption: str
+    picture_badges: tuple[Badge, ...]
+    views: tuple[View, ...]  # the concept's pictures after the first
+    views_caption: str
     facts: tuple[Fact, ...]
     also: str | None
     crops: tuple[Picture, ...]

@@ -117,22 +117,6 @@ def caution_direction(words: Words, concept: AtlasConcept) -> str:
     return words("caveat.direction_expert", author=author)
 
 
-def caution_visualization(words: Words, concept: AtlasConcept) -> str:
-    """Return that the picture is computed, with its score where one is known."""
-    score = concept.visualizations[0].score if concept.visualizations else None
-    if not score or "percentile" not in score or "own_rank" not in score:
-        return words("caveat.visualization")
-    percentile = score["percentile"]
-    number = round(percentile * 100 if percentile <= 1 else percentile)
-    return words("caveat.visualization_scored", percentile=write_ordinal(number), rank=str(int(score["own_rank"])))
-
-
-def write_ordinal(n: int) -> str:
-    """Return "97th"; English only, as figures with a suffix are."""
-    suffix = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return f"{n}{suffix}"
-
-
 def caution_importance(words: Words, family: AtlasFamily, concepts: list[AtlasConcept]) -> str:
     """Return what the interval of an importance holds; that of a single leaf holds no leaves."""
     exact = all(each.importance.exact for each in concepts)

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop
+from leaflineage.website.scores import fails, is_accentuated
 
 SIDE = 64  # px; the size at which pictures are compared
 N_CANDIDATES = 8  # families looked at
@@ -38,10 +39,14 @@ def measure_colour(specimen: Path, heatmap: Path) -> float:
 
 
 def choose_concept(family: AtlasFamily) -> AtlasConcept:
-    """Return the first concept that speaks for its family and carries no warning, or simply the first."""
+    """Return the first concept that speaks for its family and carries no warning, or simply the first.
+
+    One whose computed picture does not pass comes after those whose picture does.
+    """
     good = [each for each in family.concepts if each.importance.contribution > 0 and not each.flags]
     pictured = [each for each in good if each.visualizations]
-    return (pictured or good or family.concepts)[0]
+    passed = [each for each in pictured if not is_accentuated(each) and not fails(each.visualizations[0])]
+    return (passed or pictured or good or family.concepts)[0]
 
 
 def choose_opening(

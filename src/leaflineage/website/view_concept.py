@@ -16,10 +16,12 @@ from leaflineage.website.figures import (
     make_histogram,
     make_overlay,
     make_overlays,
+    make_picture,
     picture_of_concept,
     sign_of,
 )
-from leaflineage.website.pages import ConceptPage, CropGroup, Fact, Link, MapPair, Overlay
+from leaflineage.website.pages import ConceptPage, CropGroup, Fact, Link, MapPair, Overlay, View
+from leaflineage.website.scores import caption_first, is_accentuated, make_score_badges, make_short_badges
 from leaflineage.website.view_inside import view_inside
 from leaflineage.website.words import (
     Words,
@@ -75,7 +77,12 @@ def view_concept(
             family=family.name,
         ),
         picture=picture_of_concept(site, page, family, concept),
-        picture_caption=_caption_picture(site, concept),
+        picture_caption=caption_first(site, concept, specimens),
+        picture_badges=make_score_badges(site, family, concept.visualizations[0]) if concept.visualizations else (),
+        views=_view_others(site, page, family, concept),
+        views_caption=words(
+            "views.behind" if is_accentuated(concept) else "views.further", n=len(concept.visualizations) - 1
+        ),
         facts=_list_facts(site, family, concept),
         also=sentences.speak_for_others(site, page, family, concept),
         crops=crops,
@@ -142,16 +149,22 @@ def _tell_namer(site: Site, concept: AtlasConcept) -> str:
     return words("concept.expert_undated", author=author)
 
 
-def _caption_picture(site: Site, concept: AtlasConcept) -> str:
+def _view_others(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> tuple[View, ...]:
+    """Return the concept's pictures after the first, in their order."""
     words = site.words
-    if not concept.visualizations:
-        return words("figure.no_picture")
-    first = concept.visualizations[0]
-    if first.steps is None:
-        opening = words("concept.visualization_caption")
-    else:
-        opening = words("concept.visualization_steps", steps=first.steps)
-    return f"{opening} {sentences.caution_visualization(words, concept)}"
+    computed = [each for each in concept.visualizations if each.kind == "concept"]
+    views = []
+    for n, picture in enumerate(computed, 1):
+        if picture is not concept.visualizations[0]:
+            alt = words("alt.view", concept=site.tell_concept(concept), family=family.name, view=n, all=len(computed))
+            views.append(
+                View(
+                    picture=make_picture(page, picture.image, picture.width, picture.height, alt),
+                    caption=words("views.view", n=len(computed), view=n),
+                    badges=make_short_badges(site, family, picture),
+                )
+            )
+    return tuple(views)
 
 
 def _list_facts(site: Site, family: AtlasFamily, concept: AtlasConcept) -> tuple[Fact, ...]:

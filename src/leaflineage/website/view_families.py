@@ -19,9 +19,27 @@ from leaflineage.website.figures import (
     make_rows,
     picture_of_concept,
 )
-from leaflineage.website.pages import Fact, FamiliesPage, FamilyLine, FamilyPage, Link, MissingPage, Picture, Start
+from leaflineage.website.pages import (
+    Fact,
+    FamiliesPage,
+    FamilyLine,
+    FamilyPage,
+    Link,
+    MissingPage,
+    Picture,
+    Start,
+    View,
+)
+from leaflineage.website.scores import LEAST_PERCENTILE, is_accentuated, is_scored, make_family_badges
 from leaflineage.website.view_trust import is_mostly_rest, view_trust
-from leaflineage.website.words import find_span, write_decimal, write_measured, write_measured_percent, write_signed
+from leaflineage.website.words import (
+    find_span,
+    write_decimal,
+    write_measured,
+    write_measured_percent,
+    write_ordinal,
+    write_signed,
+)
 
 N_PLATE = 3  # specimens on the sheet of a family's page
 NEAR = 0.1  # similarity from which a family is called near
@@ -136,6 +154,8 @@ def view_family(
         label=make_label(site, page, family),
         bars=make_importance_bars(site, family),
         cards=tuple(make_card(site, page, family, concept, specimens) for concept in family.concepts),
+        cards_caption=_caption_cards(site, family),
+        whole=_view_whole(site, page, family),
         rows=rows,
         zero=zero,
         precision=sentences.caution_importance(words, family, family.concepts),
@@ -153,6 +173,30 @@ def view_family(
             site.family_link(page, turn[0]) if turn[0] else None,
             site.family_link(page, turn[1]) if turn[1] else None,
         ),
+    )
+
+
+def _caption_cards(site: Site, family: AtlasFamily) -> str:
+    """Return how the plates are to be read: their order, their pictures, the words in frames."""
+    words = site.words
+    told = [words("family.grid_caption")]
+    if any(is_scored(each.visualizations[0]) for each in family.concepts if each.visualizations):
+        told.append(words("family.grid_scores", least=write_ordinal(round(LEAST_PERCENTILE))))
+    if any(map(is_accentuated, family.concepts)):
+        told.append(words("family.grid_accentuated"))
+    return " ".join([*told, words("caveat.visualization")])
+
+
+def _view_whole(site: Site, page: str, family: AtlasFamily) -> View | None:
+    """Return the family's own picture, None where none was computed."""
+    found = family.visualization
+    if found is None:
+        return None
+    alt = site.words("alt.whole", family=family.name)
+    return View(
+        picture=make_picture(page, found.image, found.width, found.height, alt),
+        caption=site.words("whole.caption", family=family.name),
+        badges=make_family_badges(site, found),
     )
 
 
@@ -229,7 +273,8 @@ def _view_neighbours(site: Site, page: str, family: AtlasFamily) -> list[tuple[L
         picture = None
         if is_built(other) and other.concepts[0].visualizations:
             first = other.concepts[0].visualizations[0]
-            alt = site.words("alt.near", family=other.name)
+            key = "alt.near_accentuation" if is_accentuated(other.concepts[0]) else "alt.near"
+            alt = site.words(key, family=other.name)
             picture = make_picture(page, first.image, first.width, first.height, alt)
         near.append((link, neighbour.similarity, picture))
     return near

@@ -10,11 +10,14 @@ from leaflineage.website.context import Site, identify, is_built
 from leaflineage.website.figures import leaf_word, make_card, make_overlay, make_picture, place_bar, sign_of
 from leaflineage.website.pages import Card, HomePage, Link, Overlay, Row, Start
 from leaflineage.website.papers import PAPERS
+from leaflineage.website.scores import is_accentuated
 from leaflineage.website.striking import MeasureColour, ReadFamily, choose_concept, choose_opening
 from leaflineage.website.view_families import explained_of
 from leaflineage.website.words import write_percent
 
 N_SAMPLES = 4
+OPENING_TEXTS = ("alt.opening_visualization", "alt.opening_accentuation")
+READING_TEXTS = ("alt.reading_visualization", "alt.reading_accentuation")
 N_READING = 5  # crops and heat maps in "How to read a concept"
 
 
@@ -26,6 +29,7 @@ def view_home(site: Site, read_family: ReadFamily, colour_of: MeasureColour) -> 
     opening = choose_opening(built, read_family, colour_of)
     featured_family = opening[0] if opening else None
     featured: Card | None = None
+    told, note = "", ""
     plate: Overlay | None = None
     bars: tuple[Row, ...] = ()
     others: tuple[Card, ...] = ()
@@ -33,11 +37,14 @@ def view_home(site: Site, read_family: ReadFamily, colour_of: MeasureColour) -> 
         family, specimens = read_family(opening[0].slug)
         concept = choose_concept(family)
         featured = make_card(site, page, family, concept, specimens, n_crops=N_READING, n_overlays=N_READING)
-        featured = _retell(site, featured, concept, "alt.reading_visualization")
+        featured = _retell(site, featured, concept, READING_TEXTS)
+        told, note = words("home.step_drawn_text"), words("caveat.visualization")
+        if is_accentuated(concept):
+            told, note = words("home.step_accentuated_text"), words("caveat.accentuation")
         plate = _make_plate(site, page, family, concept, specimens, opening[1])
         bars = _compare_signs(site, page, family)
         others = tuple(
-            _retell(site, make_card(site, page, family, each, None), each, "alt.opening_visualization")
+            _retell(site, make_card(site, page, family, each, None), each, OPENING_TEXTS)
             for each in family.concepts[:3]
         )
     others_first = [each for each in built if each is not featured_family]
@@ -55,6 +62,8 @@ def view_home(site: Site, read_family: ReadFamily, colour_of: MeasureColour) -> 
         families=site.link(page, links.FAMILIES),
         method=site.link(page, links.METHOD),
         featured=featured,
+        featured_told=told,
+        featured_note=note,
         featured_family=Link(featured_family.name, site.link(page, links.family_page(featured_family.slug)))
         if featured_family
         else None,
@@ -77,11 +86,15 @@ def spread(families: list[AtlasFamily], n: int) -> list[AtlasFamily]:
     return [families[round(i * (len(families) - 1) / (n - 1))] for i in range(n)]
 
 
-def _retell(site: Site, card: Card, concept: AtlasConcept, key: str) -> Card:
-    """Return the card with another text for its picture, where the page shows that picture more than once."""
+def _retell(site: Site, card: Card, concept: AtlasConcept, keys: tuple[str, str]) -> Card:
+    """Return the card with another text for its picture, where the page shows that picture more than once.
+
+    ``keys`` are those of a computed picture and of a crop made clearer.
+    """
     if card.picture is None:
         return card
-    alt = site.words(key, concept=site.tell_concept(concept), family=card.family, rank=card.rank)
+    places = {"concept": site.tell_concept(concept), "family": card.family, "rank": card.rank}
+    alt = site.words(keys[is_accentuated(concept)], leaf=leaf_word(site), **places)
     return replace(card, picture=replace(card.picture, alt=alt))
 
 

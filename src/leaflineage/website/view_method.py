@@ -15,6 +15,7 @@ from leaflineage.website.assumptions import list_assumptions, name_mostly_unexpl
 from leaflineage.website.context import Site, base_path_of, is_built
 from leaflineage.website.pages import DataFile, DataPage, Fact, FamilyFiles, Group, Link, MethodPage, NotFoundPage
 from leaflineage.website.papers import PAPERS
+from leaflineage.website.scores import is_scored, tell_passed
 from leaflineage.website.view_families import explained_of, list_unlisted, reason_of
 from leaflineage.website.view_trust import is_mostly_rest, tell_strips, view_strips, view_trust_rows
 from leaflineage.website.words import write_bytes, write_decimal, write_integer, write_measured, write_percent
@@ -83,8 +84,30 @@ def _list_steps(site: Site) -> tuple[Fact, ...]:
         Fact(words("method.share"), words("method.share_text")),
         Fact(words("method.sign"), words("method.sign_text")),
         Fact(words("method.crops"), words("method.crops_text")),
-        Fact(words("method.visualize"), words("method.visualize_text")),
+        *_tell_pictures(site),
     )
+
+
+def _tell_pictures(site: Site) -> list[Fact]:
+    """Return how pictures were made, with what the run set, and what became of those that did not pass."""
+    words, settings = site.words, site.index.run.settings.get("visualize", {})
+    told = []
+    if {"size", "crops", "steps"} <= settings.keys():
+        places = {name: settings[name] for name in ("size", "crops", "steps")}
+        told.append(words("method.visualize_settings", **places))
+    if "spectrum" in settings:
+        told.append(words("method.visualize_all" if settings["spectrum"] == "all" else "method.visualize_own"))
+    if settings.get("n_visualizations", 1) > 1:
+        told.append(words("method.visualize_views", n=settings["n_visualizations"]))
+    facts = [Fact(words("method.visualize"), words("method.visualize_text"))]
+    if told:
+        facts.append(Fact(words("method.visualize_set"), " ".join(told)))
+    built = [family for family in site.index.families if is_built(family)]
+    if any(is_scored(each) for family in built for concept in family.concepts for each in concept.visualizations):
+        facts.append(Fact(words("method.accentuate"), words("method.accentuate_text")))
+    if any(family.visualization for family in built):
+        facts.append(Fact(words("method.whole"), words("method.whole_text")))
+    return facts
 
 
 def _tell_sampling(site: Site) -> str:
@@ -162,6 +185,9 @@ def _list_figures(site: Site) -> tuple[Fact, ...]:
         Fact(words("method.families"), write_integer(len(built))),
         Fact(words("method.n_concepts"), write_integer(sum(len(family.concepts) for family in built))),
     ]
+    passed = tell_passed(site)
+    if passed is not None:
+        facts.append(Fact(words("method.pictures"), passed))
     if explained:
         facts.append(Fact(words("method.explained"), write_percent(statistics.median(explained), words)))
     facts.append(Fact(words("method.seed"), str(index.run.seed)))

@@ -119,6 +119,12 @@ def write_signed(value: float, digits: int = 2) -> str:
     return text if text.startswith(MINUS) or float(text) == 0 else f"+{text}"
 
 
+def write_ordinal(n: int) -> str:
+    """Return "97th"; English only, as figures with a suffix are."""
+    suffix = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{suffix}"
+
+
 def find_span(span: Span | None) -> Span | None:
     """Return an interval, or None where its ends are equal: it would claim to know what it cannot."""
     return span if span is not None and span[0] != span[1] else None
