@@ -153,7 +153,7 @@ def test_a_second_build_finds_all_fresh_and_never_imports_torch(tiny_copy: Path)
 
 def test_more_steps_draw_the_concepts_again_and_leave_the_rest(tiny_copy: Path) -> None:
     report = build_tiny(tiny_copy, "visualize.steps=12")
-    assert [name for name, slugs in report.built.items() if slugs] == ["visualize", "collect", "bake"]
+    assert [name for name, slugs in report.built.items() if slugs] == ["visualize", "recurse", "collect", "bake"]
 
 
 def test_a_changed_title_collects_and_bakes_only(tiny_copy: Path) -> None:
