@@ -129,9 +129,7 @@ def find_first_concept(context: Context) -> tuple[str, Floats]:
     return first, bank[ids.index(first)]
 
 
-def draw_ours(
-    classifier: Classifier, direction: Floats, canvas: Canvas, seed: int, steps: int, crops: int
-) -> Drawing:
+def draw_ours(classifier: Classifier, direction: Floats, canvas: Canvas, seed: int, steps: int, crops: int) -> Drawing:
     """Return a concept as the stage *visualize* draws it, all steps taken, on white by its opacity as the site does."""
     began = time.process_time()
     found = visualize_concepts(

@@ -276,7 +276,7 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int], 
     from leaflineage.stages.fidelity import N_RANDOM_WEIGHTS
     from leaflineage.stages.judging import N_LEAVES
     from leaflineage.stages.visualize import FAMILY_STEPS
-    from leaflineage.stages.visualizing import choose_slots, leave_out_filling
+    from leaflineage.stages.visualizing import choose_slots
 
     classifier, settings = context.load_classifier(), config.visualize
     size, n = context.model.preprocessing.input_size, sum(n_specimens.values())
@@ -285,12 +285,11 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int], 
     generator = np.random.default_rng(0)
     spectrum = generator.random((3, settings.size, settings.size // 2 + 1), dtype=np.float32)
     n_slots = choose_slots(context, str(classifier.device))
-    features = classifier.features_differentiable
     directions = generator.random((n_slots, context.model.map_shape[2]), dtype=np.float32)
 
     def draw() -> None:
         visualize_concepts(
-            features if n_slots > 1 else leave_out_filling(features, settings.crops),
+            classifier.features_differentiable,
             directions,
             spectrum,
             Palette(np.full(3, 0.5), np.eye(3) * 0.1),

@@ -150,7 +150,7 @@ def write_visualizations(
             )
 
         visualize_concepts(
-            features if n_slots > 1 else leave_out_filling(features, settings.crops),
+            features,
             np.stack([sitters[index].direction for index in waiting]),
             canvas.spectrum,
             canvas.palette,
@@ -182,19 +182,6 @@ def choose_slots(context: Context, device: str) -> int:
         return 1
     height, width = context.model.preprocessing.input_size
     return max(2, MAX_BATCH_PIXELS // (height * width * context.config.visualize.crops))
-
-
-def leave_out_filling(features: Features, n_crops: int) -> Features:
-    """Return features of batches of which the first ``n_crops`` alone belong to a picture: the others stay zero.
-
-    The engine sends calls of one shape to the network, filled up; with one picture at a time that is most of them.
-    """
-    from torch.nn.functional import pad
-
-    def compute(images: Tensor) -> Tensor:
-        return pad(features(images[:n_crops]), (0, 0, 0, 0, 0, 0, 0, len(images) - n_crops))
-
-    return compute
 
 
 def write_picture(
