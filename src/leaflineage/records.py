@@ -241,6 +241,7 @@ class Visualization(Record):
     # concept, 0 to 100. own_rank: of the concept in the family's bank, 1 is best. transfer: the percentile as a second
     # classifier sees it. None where the concept is on no leaf of the family.
     score: dict[str, float] | None = None
+    smaller: list[int] = []  # px, widths at which the picture lies as <stem>-<width>.webp too, rising
     specimen: str | None = None  # of an accentuation: whose crop it was
     box: tuple[int, int, int, int] | None = None  # and where, as Crop's
 
@@ -337,7 +338,7 @@ class AtlasConcept(Record):
     stability: Stability | None = None
     source_auc: dict[str, float] = {}
     flags: list[str] = []
-    position: tuple[float, float] | None = None
+    position: tuple[float, float] | None = None  # on the map of all concepts, in [0, 1]
     visualizations: list[Visualization] = []
     crops: list[Crop] = []
     image_importances: list[float] = []  # total Sobol index of each of the family's specimens
@@ -438,6 +439,30 @@ class Fidelity(Record):
     floors: list[Floor] = []
 
 
+class Thumbnails(Record):
+    """All specimens of a family in one picture: squares in rows, in the order of image_specimens.
+
+    The square of a specimen that is withheld is left empty.
+    """
+
+    image: str
+    width: int
+    height: int
+    side: int  # px of a square
+    columns: int
+    licensed: bool = False  # whether every specimen in it carries a licence
+
+
+class Mistake(Record):
+    """A specimen that the classifier takes for another family."""
+
+    specimen: str
+    family: str  # the output it was taken for, by name
+    score: float  # of that output (softmax; not a probability)
+    own_score: float
+    held_out: bool
+
+
 class AtlasFamily(Record):
     """One named output of the classifier."""
 
@@ -473,6 +498,9 @@ class AtlasFamily(Record):
     image_specimens: list[str] = []  # ids of the family's specimens, in the order of image_importances and layout
     image_dominants: list[str | None] = []  # id of the concept that dominates each; one that is not shown is "rest"
     layout: list[tuple[float, float]] | None = None  # each specimen's place, in [0, 1], by its importances
+    thumbnails: Thumbnails | None = None
+    mistakes: list[Mistake] = []  # held-out specimens first, surest mistake first; those whose picture is there
+    position: tuple[float, float] | None = None  # on the map of families, in [0, 1]
     visualization: Visualization | None = None
     representative: str | None = None  # id of the specimen that stands for the family on cards
     concepts: list[AtlasConcept] = []  # the shown ones, by rank
@@ -491,14 +519,16 @@ class SpecimenNeighbour(Record):
     id: str
     similarity: float
     same_group: bool
+    family: str | None = None  # slug of the neighbour's family
+    place: int | None = None  # its place in that family's image_specimens, and so in its thumbnails
 
 
 class SpecimenHeatmap(Record):
-    """Where a concept of a candidate family is active on a query."""
+    """Where a concept of a candidate family (a reference's own, or one it was taken for) is active on a specimen."""
 
     concept: str  # "fagaceae/concept-03"
     coefficient: float
-    heatmap: str
+    heatmap: str  # a path; of references a data: address, since there are too many for a file each
     heatmap_max: float
 
 
@@ -528,7 +558,8 @@ class AtlasSpecimen(Record):
     contributions: dict[str, float] = {}  # concept id (or "rest", "bias") -> logits, for its family
     importances: dict[str, float] = {}  # concept id (or "rest") -> total Sobol index
     neighbours: list[SpecimenNeighbour] = []
-    heatmaps: list[SpecimenHeatmap] = []  # of queries
+    heatmaps: list[SpecimenHeatmap] = []
+    smaller: list[int] = []  # as Visualization's
     withheld: bool = False
 
 
@@ -566,6 +597,8 @@ class FamilyRecord(Record):
     schema_: str = Field(default=SCHEMAS["family"], alias="schema")
     family: AtlasFamily
     specimens: list[AtlasSpecimen]
+    compared: list[str] = []  # slugs of all families with concepts, in order
+    contributions: dict[str, list[float]] = {}  # concept id (or "rest", "bias") -> logits, to each family of `compared`
 
 
 class AtlasRecord(AtlasHeader):

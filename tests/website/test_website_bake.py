@@ -14,11 +14,12 @@ from website.synthetic_run import HOSTILE, make_run, show_one_leaf
 
 from leaflineage.errors import ArtifactError, SiteError
 from leaflineage.records import FamilyRecord
-from leaflineage.website import bake as bake_module
-from leaflineage.website import links
-from leaflineage.website.bake import BakeReport, bake, copy_atlas, read_family
+from leaflineage.website import links, writing
+from leaflineage.website.bake import BakeReport, bake
 from leaflineage.website.check import check_site
 from leaflineage.website.context import hide_withheld, list_all_crops, list_subconcepts
+from leaflineage.website.reading import read_family
+from leaflineage.website.writing import copy_atlas
 
 
 def digest_tree(folder: Path) -> dict[str, str]:
@@ -103,8 +104,8 @@ def test_the_data_are_copied_alike_in_pieces_of_any_size(
         json.dumps({"crops": [{"image": f"families/a/{i}.webp", "x": 'an "image": "no"'} for i in range(9)]})
     )
     copy_atlas(source, tmp_path / "whole.json")
-    monkeypatch.setattr(bake_module, "CHUNK", chunk)
-    monkeypatch.setattr(bake_module, "LONGEST_PATH", 40)
+    monkeypatch.setattr(writing, "CHUNK", chunk)
+    monkeypatch.setattr(writing, "LONGEST_PATH", 40)
     copy_atlas(source, tmp_path / "pieces.json")
     assert (tmp_path / "pieces.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
     crops = json.loads((tmp_path / "whole.json").read_text())["crops"]

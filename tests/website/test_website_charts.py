@@ -12,7 +12,6 @@ from leaflineage.concepts import n_concepts
 from leaflineage.records import AtlasFamily, CurvePoint, FidelityCurve, Index, Measure
 from leaflineage.resources import find_resource
 from leaflineage.website import links
-from leaflineage.website.bake import list_pages, read_family, read_record
 from leaflineage.website.charts import (
     MOST_MARKS,
     N_TONES,
@@ -24,7 +23,9 @@ from leaflineage.website.charts import (
     make_number_curve,
     make_spread,
 )
+from leaflineage.website.contents import list_pages
 from leaflineage.website.context import Site
+from leaflineage.website.reading import read_family, read_record
 from leaflineage.website.words import Words
 
 Made = tuple[Site, AtlasFamily]
@@ -34,7 +35,7 @@ PAGE = links.family_page("betulaceae")
 @pytest.fixture(scope="module")
 def made(run_folder: Path) -> Made:
     index = read_record(run_folder / "index.json", Index, "index")
-    site = Site(index, Words.load(find_resource("locale") / "en.toml"), frozenset(list_pages(index)), None, None)
+    site = Site(index, Words.load(find_resource("locale") / "en"), frozenset(list_pages(index)), None, None)
     return site, read_family(run_folder, "betulaceae")[0]
 
 

@@ -11,7 +11,7 @@ from website.synthetic_run import show_one_leaf
 from leaflineage.records import AtlasFamily, Index
 from leaflineage.resources import find_resource
 from leaflineage.website import links, sentences
-from leaflineage.website.bake import list_pages, read_family, read_record
+from leaflineage.website.contents import list_pages
 from leaflineage.website.context import Site, base_path_of, make_url
 from leaflineage.website.figures import (
     make_axis,
@@ -21,13 +21,14 @@ from leaflineage.website.figures import (
     place_bar,
     place_zero,
 )
+from leaflineage.website.reading import read_family, read_record
 from leaflineage.website.words import Words, write_ordinal
 
 
 @pytest.fixture(scope="module")
 def made(run_folder: Path) -> tuple[Site, AtlasFamily]:
     index = read_record(run_folder / "index.json", Index, "index")
-    site = Site(index, Words.load(find_resource("locale") / "en.toml"), frozenset(list_pages(index)), None, None)
+    site = Site(index, Words.load(find_resource("locale") / "en"), frozenset(list_pages(index)), None, None)
     family, _ = read_family(run_folder, "betulaceae")
     return site, family
 

@@ -16,9 +16,11 @@ from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Index,
 from leaflineage.resources import find_resource
 from leaflineage.stages import visualize
 from leaflineage.website import links, scores
-from leaflineage.website.bake import bake, list_pages, list_pictures, read_family, read_record
+from leaflineage.website.bake import bake
 from leaflineage.website.check import check_site
+from leaflineage.website.contents import list_pages, list_pictures
 from leaflineage.website.context import Site
+from leaflineage.website.reading import read_family, read_record
 from leaflineage.website.striking import choose_concept
 from leaflineage.website.words import Words
 
@@ -34,7 +36,7 @@ SCORES: list[dict[str, float] | None] = [
 @pytest.fixture(scope="module")
 def made(run_folder: Path) -> tuple[Site, AtlasFamily, dict[str, AtlasSpecimen]]:
     index = read_record(run_folder / "index.json", Index, "index")
-    site = Site(index, Words.load(find_resource("locale") / "en.toml"), frozenset(list_pages(index)), None, None)
+    site = Site(index, Words.load(find_resource("locale") / "en"), frozenset(list_pages(index)), None, None)
     return (site, *read_family(run_folder, "betulaceae"))
 
 

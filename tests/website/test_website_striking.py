@@ -11,10 +11,10 @@ from website.synthetic_run import make_run
 
 from leaflineage.records import AtlasFamily, AtlasSpecimen, Crop, FamilyRecord, Index, Neighbour
 from leaflineage.resources import find_resource
-from leaflineage.website.bake import list_pages
+from leaflineage.website.contents import list_pages
 from leaflineage.website.context import Site, is_built
 from leaflineage.website.striking import choose_concept, choose_opening, measure_colour
-from leaflineage.website.view_families import view_family
+from leaflineage.website.view_family import view_family
 from leaflineage.website.view_method import view_method
 from leaflineage.website.words import Words
 
@@ -25,7 +25,7 @@ Made = tuple[Site, dict[str, tuple[AtlasFamily, dict[str, AtlasSpecimen]]]]
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     run = make_run(tmp_path_factory.mktemp("striking"), drawn=True)
     index = Index.model_validate_json((run / "index.json").read_bytes())
-    words = Words.load(find_resource("locale") / "en.toml")
+    words = Words.load(find_resource("locale") / "en")
     plan = frozenset([*list_pages(index), "data/atlas.json"])
     records = {}
     for listed in index.families:

@@ -11,10 +11,12 @@ from leaflineage.records import AtlasFamily, Index, Measure
 from leaflineage.resources import find_resource
 from leaflineage.website import links
 from leaflineage.website.assumptions import list_assumptions
-from leaflineage.website.bake import list_pages, list_statics, read_family, read_record
+from leaflineage.website.contents import list_pages, list_statics
 from leaflineage.website.context import Site, is_built
+from leaflineage.website.reading import read_family, read_record
+from leaflineage.website.view_data import view_data
 from leaflineage.website.view_inside import view_inside
-from leaflineage.website.view_method import view_data, view_method
+from leaflineage.website.view_method import view_method
 from leaflineage.website.view_trust import (
     MOST_ROWS,
     is_mostly_rest,
@@ -30,7 +32,7 @@ from leaflineage.website.words import Words
 def site(run_folder: Path) -> Site:
     index = read_record(run_folder / "index.json", Index, "index")
     plan = frozenset([*list_pages(index), *list_statics(), links.SCRIPT_WORDS, links.SEARCH_INDEX])
-    return Site(index, Words.load(find_resource("locale") / "en.toml"), plan, None, None)
+    return Site(index, Words.load(find_resource("locale") / "en"), plan, None, None)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,8 +16,8 @@ from markupsafe import Markup
 
 from leaflineage.errors import SiteError
 from leaflineage.resources import find_resource
-from leaflineage.website.bake import make_environment
 from leaflineage.website.pages import TEMPLATES
+from leaflineage.website.rendering import make_environment
 from leaflineage.website.words import (
     Words,
     write_bytes,
@@ -41,7 +40,7 @@ ALLOWED_ATTRIBUTES = {"width=device-width, initial-scale=1", "light dark", "noin
 
 @pytest.fixture(scope="module")
 def words() -> Words:
-    return Words.load(find_resource("locale") / "en.toml")
+    return Words.load(find_resource("locale") / "en")
 
 
 def name_of(path: Path) -> str:
@@ -259,6 +258,13 @@ def test_lists_are_joined_in_words(words: Words) -> None:
 
 
 def test_the_catalogue_says_nothing_it_must_not(words: Words) -> None:
-    text = (find_resource("locale") / "en.toml").read_text()
+    text = "".join(path.read_text() for path in (find_resource("locale") / "en").glob("*.toml"))
     assert "of the decision" not in text
-    assert tomllib.loads(text)["caveat"]["sign"] == "For and against are relative to the average family, not absolute."
+    assert words("caveat.sign") == "For and against are relative to the average family, not absolute."
+
+
+def test_a_table_of_words_stands_in_one_file(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('[home]\nheading = "A"\n')
+    (tmp_path / "b.toml").write_text('[home]\nheading = "B"\n')
+    with pytest.raises(SiteError, match=r"b\.toml: .*'home' stands in another too"):
+        Words.load(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leaflineage.records import AtlasFamily
 from leaflineage.website.context import Site, is_built
-from leaflineage.website.pages import Fact
+from leaflineage.website.pages.parts import Fact
 from leaflineage.website.scores import LEAST_PERCENTILE, is_scored
 from leaflineage.website.view_trust import has_high_floor
 from leaflineage.website.words import write_measured_percent, write_percent

@@ -10,7 +10,7 @@ from leaflineage.records import AtlasFamily, CurvePoint, FidelityCurve
 from leaflineage.website import links
 from leaflineage.website.context import Site, number_of
 from leaflineage.website.figures import make_axis
-from leaflineage.website.pages import Chart, Line, NumberCurve, Spread, SpreadLine, SpreadMark, Tick
+from leaflineage.website.pages.charts import Chart, Line, NumberCurve, Spread, SpreadLine, SpreadMark, Tick
 from leaflineage.website.words import write_decimal, write_signed
 
 REST = "rest"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from leaflineage.errors import SiteError
 from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop, Index, Subconcept
 from leaflineage.website import links
-from leaflineage.website.pages import Fact, Frame, Link
+from leaflineage.website.pages.parts import Fact, Frame, Link
 from leaflineage.website.words import Words
 
 POLICY = (
@@ -102,8 +102,10 @@ class Site:
         ]
         return tuple(Link(self.words(key), self.link(page, target)) for key, target in files if target in self.plan)
 
-    def make_frame(self, page: str, title: str, description: str) -> Frame:
-        """Return head, header and footer of one page."""
+    def make_frame(
+        self, page: str, title: str, description: str, *, styles: tuple[str, ...] = (), scripts: tuple[str, ...] = ()
+    ) -> Frame:
+        """Return head, header and footer of one page, with the styles and scripts that it has beside every page's."""
         words, index = self.words, self.index
 
         def here(target: str) -> str:
@@ -114,9 +116,13 @@ class Site:
             Link(words(key), here(target), section == target.partition("/")[0].removesuffix(".html"))
             for key, target in (
                 ("chrome.families", links.FAMILIES),
+                ("chrome.map", links.MAP),
+                ("chrome.compare", links.COMPARE),
                 ("chrome.method", links.METHOD),
                 ("chrome.data", links.DATA),
+                ("chrome.glossary", links.GLOSSARY),
             )
+            if target in self.plan
         )
         report = f"{self.repository.rstrip('/')}/issues" if self.repository else None
         return Frame(
@@ -129,7 +135,7 @@ class Site:
             drawn=index.drawn,
             policy=POLICY,
             canonical=make_url(self.base_url, page) if self.base_url else None,
-            styles=(here(links.asset("css/site.css")),),
+            styles=tuple(here(links.asset(f"css/{name}.css")) for name in ("site", *styles)),
             early_scripts=(here(links.asset("js/theme.js")),),
             late_scripts=(
                 here(links.SCRIPT_WORDS),
@@ -137,6 +143,7 @@ class Site:
                 here(links.SEARCH_INDEX),
                 here(links.asset("js/search.js")),
                 here(links.asset("js/site.js")),
+                *(here(links.asset(f"js/{name}.js")) for name in scripts),
             ),
             icon=here(links.asset("icons/leaf.svg")),
             colophon=tuple(self._make_colophon(page)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop, Span
 from leaflineage.website import links
 from leaflineage.website.context import Site, identify, number_of, species_of
-from leaflineage.website.pages import Badge, Bar, Card, Interval, Overlay, Picture, Row
+from leaflineage.website.pages.family import Card
+from leaflineage.website.pages.parts import Badge, Bar, Interval, Overlay, Picture, Row
 from leaflineage.website.scores import is_accentuated, make_short_badges
 from leaflineage.website.words import (
     Words,

@@ -9,8 +9,11 @@ from leaflineage.errors import SiteError
 
 HOME = "index.html"
 FAMILIES = "families/index.html"
+MAP = "map.html"
+COMPARE = "compare/index.html"
 METHOD = "method.html"
 DATA = "data.html"
+GLOSSARY = "glossary.html"
 NOT_FOUND = "404.html"
 ATLAS_DATA = "data/atlas.json"
 SPECIMENS_DATA = "data/specimens.csv"
@@ -58,6 +61,16 @@ def media(path: str) -> str:
             f"A picture must lie inside the run's folder, and a record names {path!r}. Build the run again."
         )
     return f"media/{path}"
+
+
+def smaller(path: str, width: int) -> str:
+    """Return the path, in the run, of a picture's smaller copy: ``a/b.webp`` is ``a/b-160.webp``."""
+    return f"{path.removesuffix('.webp')}-{width}.webp"
+
+
+def compare_page(first: str, second: str) -> str:
+    """Return the address of a page that compares two families, whichever is named first."""
+    return f"compare/{'--'.join(sorted((first, second)))}.html"
 
 
 def asset(path: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaflineage.website.pages import Paper
+from leaflineage.website.pages.home import Paper
 
 PAPERS = (
     Paper(

@@ -11,7 +11,7 @@ import math
 
 from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Visualization
 from leaflineage.website.context import Site, identify, is_built
-from leaflineage.website.pages import Badge
+from leaflineage.website.pages.parts import Badge
 from leaflineage.website.words import Words, write_ordinal
 
 LEAST_PERCENTILE = 90.0  # as the stage visualize holds it

@@ -20,7 +20,8 @@ from leaflineage.website.figures import (
     picture_of_concept,
     sign_of,
 )
-from leaflineage.website.pages import ConceptPage, CropGroup, Fact, Link, MapPair, Overlay, View
+from leaflineage.website.pages.concept import ConceptPage, CropGroup, MapPair, View
+from leaflineage.website.pages.parts import Fact, Link, Overlay
 from leaflineage.website.scores import caption_first, is_accentuated, make_score_badges, make_short_badges
 from leaflineage.website.view_inside import view_inside
 from leaflineage.website.words import (
@@ -57,6 +58,7 @@ def view_concept(
             page,
             words("concept.page_title", concept=label, family=family.name),
             words("concept.description", concept=label, family=family.name),
+            styles=("charts", "concept"),
         ),
         crumbs=(
             Link(words("chrome.families"), site.link(page, links.FAMILIES)),

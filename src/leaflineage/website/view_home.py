@@ -8,7 +8,9 @@ from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop
 from leaflineage.website import links
 from leaflineage.website.context import Site, identify, is_built
 from leaflineage.website.figures import leaf_word, make_card, make_overlay, make_picture, place_bar, sign_of
-from leaflineage.website.pages import Card, HomePage, Link, Overlay, Row, Start
+from leaflineage.website.pages.family import Card
+from leaflineage.website.pages.home import HomePage, Start
+from leaflineage.website.pages.parts import Link, Overlay, Row
 from leaflineage.website.papers import PAPERS
 from leaflineage.website.scores import is_accentuated
 from leaflineage.website.striking import MeasureColour, ReadFamily, choose_concept, choose_opening
@@ -52,7 +54,7 @@ def view_home(site: Site, read_family: ReadFamily, colour_of: MeasureColour) -> 
     sample_cards = [make_card(site, page, each, choose_concept(each), None) for each in samples]
     widest = max((card.share for card in sample_cards), default=0.0)
     return HomePage(
-        frame=site.make_frame(page, site.index.title, words("home.description", n=n)),
+        frame=site.make_frame(page, site.index.title, words("home.description", n=n), styles=("charts", "home")),
         sentences=(
             words("home.what", rank=site.index.rank, n=classifier.n_families),
             words("home.does", rank=site.index.rank),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Recursion, Subconcept
 from leaflineage.website.context import Site, identify, number_of
 from leaflineage.website.figures import leaf_word, make_picture
-from leaflineage.website.pages import Inside, Picture, Subplate
+from leaflineage.website.pages.concept import Inside, Subplate
+from leaflineage.website.pages.parts import Picture
 from leaflineage.website.words import write_decimal, write_measured, write_measured_percent, write_signed
 
 N_CROPS = 6  # of a sub-concept

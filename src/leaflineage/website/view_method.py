@@ -1,24 +1,21 @@
-"""The pages about the atlas: how it was made, its files, and the page for an address that is none."""
+"""The page about the method: how the atlas was made, and how far to trust it."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import statistics
 from typing import Any
-
-from markupsafe import Markup
 
 from leaflineage.records import Accuracy
 from leaflineage.website import links, sentences
 from leaflineage.website.assumptions import list_assumptions, name_mostly_unexplained, uses_semi_nmf
-from leaflineage.website.context import Site, base_path_of, is_built
-from leaflineage.website.pages import DataFile, DataPage, Fact, FamilyFiles, Group, Link, MethodPage, NotFoundPage
+from leaflineage.website.context import Site, is_built
+from leaflineage.website.pages.method import Group, MethodPage
+from leaflineage.website.pages.parts import Fact
 from leaflineage.website.papers import PAPERS
 from leaflineage.website.scores import is_scored, tell_passed
 from leaflineage.website.view_families import explained_of, list_unlisted, reason_of
 from leaflineage.website.view_trust import is_mostly_rest, tell_strips, view_strips, view_trust_rows
-from leaflineage.website.words import write_bytes, write_decimal, write_integer, write_measured, write_percent
+from leaflineage.website.words import write_decimal, write_integer, write_measured, write_percent
 
 
 def view_method(site: Site) -> MethodPage:
@@ -29,7 +26,7 @@ def view_method(site: Site) -> MethodPage:
     missing = [family for family in index.families if not is_built(family)]
     strips = view_strips(site)
     return MethodPage(
-        frame=site.make_frame(page, words("method.title"), words("method.description")),
+        frame=site.make_frame(page, words("method.title"), words("method.description"), styles=("charts", "method")),
         sentences=(
             words("method.sentence_what", layer=classifier.layer),
             words("method.sentence_fit"),
@@ -260,57 +257,3 @@ def write_setting(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name} = {write_setting(each)}" for name, each in sorted(value.items())) + "}"
     return str(value)
-
-
-def view_data(site: Site, files: list[tuple[str, str, int, str]], sizes: dict[str, int]) -> DataPage:
-    """Return the page of files to download.
-
-    Parameters
-    ----------
-    files : list of (address, key of its note, size in bytes, sha256)
-    sizes : {address: bytes} of the families' own files
-    """
-    words, page = site.words, links.DATA
-    return DataPage(
-        frame=site.make_frame(page, words("data.title"), words("data.description")),
-        files=tuple(
-            DataFile(Link(address.rpartition("/")[2], site.link(page, address)), words(key), write_bytes(size), digest)
-            for address, key, size, digest in files
-        ),
-        again=words("data.again_affine" if site.index.classifier.affine_head else "data.again_other"),
-        family_files=tuple(_list_family_files(site, page, sizes)),
-        licences=site.list_licences(),
-        fields=tuple(Fact(name, text) for name, text in words.table("data.field").items()),
-    )
-
-
-def _list_family_files(site: Site, page: str, sizes: dict[str, int]) -> list[FamilyFiles]:
-    """Return the files of each family that has any."""
-
-    def find(address: str) -> tuple[Link, str] | None:
-        if address not in sizes:
-            return None
-        return Link(address.rpartition("/")[2], site.link(page, address)), write_bytes(sizes[address])
-
-    listed = []
-    for family in site.index.families:
-        importances, bank = find(links.importances_file(family.slug)), find(links.bank_file(family.slug))
-        link = site.family_link(page, family.slug)
-        if link is not None and (importances or bank):
-            listed.append(FamilyFiles(link, importances, bank))
-    return listed
-
-
-def view_not_found(site: Site, style: str) -> NotFoundPage:
-    """Return the page for an address that is none; it links only where the site's public address is known."""
-    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
-    root = base_path_of(site.base_url) if site.base_url else None
-    return NotFoundPage(
-        title=site.words("not_found.title", atlas=site.index.title),
-        atlas=site.index.title,
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        style=Markup(style),
-        home=f"{root}{links.HOME}" if root else None,
-        families=f"{root}{links.FAMILIES}" if root else None,
-        drawn=site.index.drawn,
-    )

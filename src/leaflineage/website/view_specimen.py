@@ -6,7 +6,8 @@ from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Specim
 from leaflineage.website import links, sentences
 from leaflineage.website.context import Site, is_built, species_of
 from leaflineage.website.figures import leaf_word, make_axis, make_picture, place_bar, place_zero, sign_of
-from leaflineage.website.pages import Bar, Explanation, Fact, Link, Overlay, Row, SpecimenPage
+from leaflineage.website.pages.parts import Bar, Fact, Link, Overlay, Row
+from leaflineage.website.pages.specimen import Explanation, SpecimenPage
 
 N_PREDICTED = 5
 N_OVERLAYS = 5  # heat maps shown for each candidate family
@@ -27,7 +28,7 @@ def view_specimen(site: Site, specimen: AtlasSpecimen) -> SpecimenPage:
     else:
         sentence = words("specimen.sentence_none")
     return SpecimenPage(
-        frame=site.make_frame(page, title, words("specimen.description")),
+        frame=site.make_frame(page, title, words("specimen.description"), styles=("charts", "concept")),
         crumbs=(Link(words("chrome.families"), site.link(page, links.FAMILIES)),),
         title=title,
         sentence=sentence,

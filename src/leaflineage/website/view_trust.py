@@ -9,7 +9,8 @@ from leaflineage.records import AtlasFamily, Completeness, Fidelity, FidelityCur
 from leaflineage.website import links
 from leaflineage.website.charts import clamp, do_orders_coincide, find_ticks, make_fidelity_charts
 from leaflineage.website.context import Site, is_built
-from leaflineage.website.pages import Fact, FloorLine, Interval, OrderLine, StripGroup, StripRow, Tick, Trust, TrustRow
+from leaflineage.website.pages.charts import FloorLine, OrderLine, StripGroup, StripRow, Tick, Trust, TrustRow
+from leaflineage.website.pages.parts import Fact, Interval
 from leaflineage.website.words import (
     Words,
     find_span,

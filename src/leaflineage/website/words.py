@@ -1,8 +1,9 @@
-"""The words of the site: one catalogue, so that a translation is a file.
+"""The words of the site: one catalogue, so that a translation is a folder.
 
-Templates, scripts and alt texts take every word from ``locale/<language>.toml``. A key is a dotted path; an entry is a
-sentence with named places (``{family}``) or a table with ``one`` and ``other``, chosen by the place ``n``.
-Numbers are written here too: integers of per cent behind a narrow no-break space, a true minus, two decimals.
+Templates, scripts and alt texts take every word from ``locale/<language>/*.toml``: a file a kind of page, read as one.
+A key is a dotted path; an entry is a sentence with named places (``{family}``) or a table with ``one`` and ``other``,
+chosen by the place ``n``. Numbers are written here too: integers of per cent behind a narrow no-break space, a true
+minus, two decimals.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ class Words:
     Parameters
     ----------
     entries : dict
-        The parsed file: nested tables of sentences.
+        The parsed files: nested tables of sentences.
     source : str
-        Name of the file, for errors.
+        Name of the folder, for errors.
     """
 
     def __init__(self, entries: dict[str, Any], source: str) -> None:
@@ -37,9 +38,24 @@ class Words:
         self.source = source
 
     @classmethod
-    def load(cls, path: Path) -> Words:
-        """Read a catalogue from a TOML file."""
-        return cls(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
+    def load(cls, folder: Path) -> Words:
+        """Read a catalogue from the TOML files of a folder.
+
+        Raises
+        ------
+        SiteError
+            If two files hold the same table.
+        """
+        entries: dict[str, Any] = {}
+        for path in sorted(folder.glob("*.toml")):
+            found = tomllib.loads(path.read_text(encoding="utf-8"))
+            if twice := entries.keys() & found.keys():
+                raise SiteError(
+                    f"{path.name}: each table of words stands in one file, and {min(twice)!r} stands in another too. "
+                    "Take one of them out."
+                )
+            entries.update(found)
+        return cls(entries, folder.name)
 
     def __call__(self, key: str, /, **places: Any) -> str:
         """Return the sentence at ``key`` with its places filled; markup in a place makes the result markup."""

@@ -1,0 +1,57 @@
+"""What ``families.html`` is given, and ``missing.html``, the page of a family without concepts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaflineage.website.pages.home import Start
+from leaflineage.website.pages.parts import Badge, Fact, Frame, Link, Picture
+
+
+@dataclass(frozen=True)
+class FamilyLine:
+    """A family in the list of all."""
+
+    name: str
+    href: str
+    common_name: str | None
+    order: str | None
+    first_of_order: bool
+    missing: str | None
+    picture: Picture | None
+    concept: str
+    concept_href: str
+    concept_share: float
+    n_specimens: int
+    accuracy: float | None
+    accuracy_interval: tuple[float, float] | None
+    explained: float | None
+    explained_interval: tuple[float, float] | None
+    badges: tuple[Badge, ...]
+    terms: str
+
+
+@dataclass(frozen=True)
+class FamiliesPage:
+    """``families.html``."""
+
+    frame: Frame
+    lines: tuple[FamilyLine, ...]
+    n_built: int
+    n_missing: int
+    has_orders: bool
+    queries: tuple[Start, ...]
+    unlisted: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class MissingPage:
+    """``missing.html``: a family that the classifier names and the atlas cannot show."""
+
+    frame: Frame
+    crumbs: tuple[Link, ...]
+    name: str
+    common_name: str | None
+    reason: str
+    label: tuple[Fact, ...]
+    caveats: tuple[str, ...]

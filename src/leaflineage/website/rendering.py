@@ -1,0 +1,65 @@
+"""Turn a template and its dataclass into a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import jinja2
+
+from leaflineage.errors import SiteError
+from leaflineage.resources import find_resource
+from leaflineage.website.pages import TEMPLATES
+from leaflineage.website.words import (
+    Words,
+    write_decimal,
+    write_integer,
+    write_interval,
+    write_length,
+    write_percent,
+    write_percent_interval,
+    write_signed,
+)
+
+
+def make_environment(words: Words) -> jinja2.Environment:
+    """Return the templates' environment: strict, escaping, with the words and the ways to write numbers."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(find_resource("templates")),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+    environment.globals["w"] = words
+    environment.filters["percent"] = lambda fraction: write_percent(fraction, words)
+    environment.filters["length_percent"] = write_length
+    environment.filters["place"] = lambda fraction: write_length(fraction, 1)
+    environment.filters["decimal"] = write_decimal
+    environment.filters["signed"] = write_signed
+    environment.filters["interval"] = lambda span: write_interval(span, words)
+    environment.filters["signed_interval"] = lambda span: write_interval(span, words, write_signed)
+    environment.filters["percent_interval"] = lambda span: write_percent_interval(span, words)
+    environment.filters["thousands"] = write_integer
+    return environment
+
+
+def make_renderer(words: Words) -> Callable[[str, Any], str]:
+    """Return a function from a template's name and its dataclass to a page."""
+    environment = make_environment(words)
+
+    def render(template: str, view: Any) -> str:
+        if type(view) is not TEMPLATES[template]:
+            raise SiteError(
+                f"{template} takes a {TEMPLATES[template].__name__}, and was given a {type(view).__name__}."
+            )
+        try:
+            places = {each.name: getattr(view, each.name) for each in fields(TEMPLATES[template])}
+            return environment.get_template(template).render(places)
+        except jinja2.UndefinedError as error:
+            raise SiteError(f"{template}: {error.message}. Declare it in website/pages.py.") from error
+
+    return render

@@ -1,0 +1,232 @@
+"""A family's page, and the page of a family without concepts."""
+
+from __future__ import annotations
+
+import itertools
+
+from markupsafe import Markup
+
+from leaflineage.records import AtlasFamily, AtlasSpecimen
+from leaflineage.website import links, sentences
+from leaflineage.website.charts import has_curve, make_number_curve, make_spread
+from leaflineage.website.context import Site, identify, is_built, species_of
+from leaflineage.website.figures import (
+    leaf_word,
+    make_card,
+    make_importance_bars,
+    make_picture,
+    make_rows,
+)
+from leaflineage.website.pages.concept import View
+from leaflineage.website.pages.families import MissingPage
+from leaflineage.website.pages.family import FamilyPage
+from leaflineage.website.pages.parts import Fact, Link, Picture
+from leaflineage.website.scores import LEAST_PERCENTILE, is_accentuated, is_scored, make_family_badges
+from leaflineage.website.view_families import explained_of, reason_of
+from leaflineage.website.view_trust import is_mostly_rest, view_trust
+from leaflineage.website.words import (
+    write_decimal,
+    write_measured,
+    write_measured_percent,
+    write_ordinal,
+    write_signed,
+)
+
+N_PLATE = 3  # specimens on the sheet of a family's page
+NEAR = 0.1  # similarity from which a family is called near
+
+
+def view_family(
+    site: Site, family: AtlasFamily, specimens: dict[str, AtlasSpecimen], turn: tuple[str | None, str | None]
+) -> FamilyPage:
+    """Return the page of one family."""
+    words, page = site.words, links.family_page(family.slug)
+    count = words.number(len(family.concepts))
+    rows, zero = make_rows(site, page, family)
+    figures = itertools.count(3)  # the bar and the table for and against are 1 and 2
+    spread = make_spread(site, page, family, next(figures)) if family.layout else None
+    number_curve = make_number_curve(site, family, next(figures)) if has_curve(family) else None
+    trust = view_trust(site, family, next(figures))
+    caveats = [
+        sentences.caution_accuracy(words, family),
+        sentences.caution_composition(words, family, drawn=site.index.drawn),
+        *sentences.caution_one_leaf(words, family),
+        sentences.caution_heat(words, site.index, list(specimens.values())),
+        *sentences.caution_scale(words, list(specimens.values())),
+        words("caveat.absence"),
+    ]
+    return FamilyPage(
+        frame=site.make_frame(
+            page,
+            family.name,
+            words("family.description", count=count, family=family.name),
+            styles=("charts", "family"),
+        ),
+        crumbs=(Link(words("chrome.families"), site.link(page, links.FAMILIES)),),
+        name=family.name,
+        common_name=family.common_name,
+        sentence=sentences.open_family(site, page, family),
+        account=sentences.account_for(words, family),
+        warning=words("caveat.mostly_rest") if is_mostly_rest(family) else None,
+        count=count,
+        n_concepts=len(family.concepts),
+        plate=choose_plate(site, page, family, specimens),
+        label=make_label(site, page, family),
+        bars=make_importance_bars(site, family),
+        cards=tuple(make_card(site, page, family, concept, specimens) for concept in family.concepts),
+        cards_caption=_caption_cards(site, family),
+        whole=_view_whole(site, page, family),
+        rows=rows,
+        zero=zero,
+        precision=sentences.caution_importance(words, family, family.concepts),
+        bias=_tell_bias(site, family),
+        spread=spread,
+        number_curve=number_curve,
+        trust=trust,
+        neighbours=tuple(_view_neighbours(site, page, family)),
+        none_near=_say_none_near(site, page, family),
+        confused=tuple((link, each.n) for each in family.confused_with if (link := site.family_link(page, each.slug))),
+        caveats=tuple(caveats),
+        files=site.list_files(page, family.slug),
+        assumptions=site.link(page, f"{links.METHOD}#assumptions"),
+        turn=(
+            site.family_link(page, turn[0]) if turn[0] else None,
+            site.family_link(page, turn[1]) if turn[1] else None,
+        ),
+    )
+
+
+def _caption_cards(site: Site, family: AtlasFamily) -> str:
+    """Return how the plates are to be read: their order, their pictures, the words in frames."""
+    words = site.words
+    told = [words("family.grid_caption")]
+    if any(is_scored(each.visualizations[0]) for each in family.concepts if each.visualizations):
+        told.append(words("family.grid_scores", least=write_ordinal(round(LEAST_PERCENTILE))))
+    if any(map(is_accentuated, family.concepts)):
+        told.append(words("family.grid_accentuated"))
+    return " ".join([*told, words("caveat.visualization")])
+
+
+def _view_whole(site: Site, page: str, family: AtlasFamily) -> View | None:
+    """Return the family's own picture, None where none was computed."""
+    found = family.visualization
+    if found is None:
+        return None
+    alt = site.words("alt.whole", family=family.name)
+    return View(
+        picture=make_picture(page, found.image, found.width, found.height, alt),
+        caption=site.words("whole.caption", family=family.name),
+        badges=make_family_badges(site, found),
+    )
+
+
+def choose_plate(
+    site: Site, page: str, family: AtlasFamily, specimens: dict[str, AtlasSpecimen]
+) -> tuple[tuple[Picture, str | None], ...]:
+    """Return up to three specimens: the representative first, then others of species not yet shown."""
+    wanted = [family.representative] if family.representative in specimens else []
+    wanted += [crop.specimen for concept in family.concepts for crop in concept.crops[:2] if crop.kind == "top"]
+    names = [name for name in dict.fromkeys(wanted) if name and name in specimens and not specimens[name].withheld]
+    chosen: list[str] = []
+    for fresh_only in (True, False):
+        for name in names:
+            seen = {species_of(specimens[each]) for each in chosen}
+            is_fresh = name not in chosen and (not fresh_only or species_of(specimens[name]) not in seen)
+            if is_fresh and len(chosen) < N_PLATE:
+                chosen.append(name)
+    pictures = []
+    for n, name in enumerate(chosen, 1):
+        each = specimens[name]
+        alt = site.words(
+            "alt.plate", leaf=leaf_word(site), specimen=identify(each, site.words), n=n, family=family.name
+        )
+        pictures.append((make_picture(page, each.image, each.width, each.height, alt), species_of(each)))
+    return tuple(pictures)
+
+
+def make_label(site: Site, page: str, family: AtlasFamily) -> tuple[Fact, ...]:
+    """Return the determination label: the facts of a family in a few lines."""
+    words = site.words
+    facts = []
+    if family.order:
+        facts.append(Fact(words("family.order"), family.order))
+    if family.clade:
+        facts.append(Fact(words("family.clade"), family.clade))
+    images, leaves = words("count.images", n=family.n_specimens), words("count.leaves", n=family.n_groups)
+    facts.append(Fact(words("family.images"), words("family.images_text", images=images, leaves=leaves)))
+    facts.append(Fact(words("family.species"), words("caveat.species", n=family.n_species)))
+    accuracy = family.accuracy
+    if accuracy and accuracy.top1 is not None and accuracy.interval:
+        text = words(
+            "family.accuracy_text",
+            value=write_measured(accuracy.top1, accuracy.interval, words),
+            counted=sentences.count_accuracy(words, accuracy),
+        )
+        facts.append(Fact(words("family.accuracy"), text))
+    explained = explained_of(family)
+    if explained is not None and family.rest:
+        key = "family.explained_fitted" if family.rest.concepts else "family.explained_text"
+        value = write_measured_percent(explained, family.explained_interval, words)
+        facts.append(Fact(words("family.explained"), words(key, value=value)))
+    taken = [link for each in family.confused_with[:2] if (link := site.family_link(page, each.slug))]
+    if taken:
+        facts.append(Fact(words("family.taken_for"), "", tuple(taken)))
+    facts.append(Fact(words("family.det"), site.index.classifier.name))
+    return tuple(facts)
+
+
+def _tell_bias(site: Site, family: AtlasFamily) -> str | None:
+    """Return what the bias adds, and the family's mean centred logit that it makes up with all rows."""
+    if family.bias is None or family.rest is None:
+        return None
+    total = family.bias + family.rest.contribution + sum(each.importance.contribution for each in family.concepts)
+    bias = write_measured(family.bias, family.bias_interval, site.words, write_signed)
+    return site.words("family.bias", bias=bias, total=write_signed(total))
+
+
+def _view_neighbours(site: Site, page: str, family: AtlasFamily) -> list[tuple[Link, float, Picture | None]]:
+    near = []
+    for neighbour in [each for each in family.neighbours if each.similarity >= NEAR][:5]:
+        other, link = site.families.get(neighbour.slug), site.family_link(page, neighbour.slug)
+        if other is None or link is None:
+            continue
+        picture = None
+        if is_built(other) and other.concepts[0].visualizations:
+            first = other.concepts[0].visualizations[0]
+            key = "alt.near_accentuation" if is_accentuated(other.concepts[0]) else "alt.near"
+            alt = site.words(key, family=other.name)
+            picture = make_picture(page, first.image, first.width, first.height, alt)
+        near.append((link, neighbour.similarity, picture))
+    return near
+
+
+def _say_none_near(site: Site, page: str, family: AtlasFamily) -> str:
+    """Return that no family is near, and which is the least unlike, or nothing where one is near."""
+    first = max(family.neighbours, key=lambda each: each.similarity, default=None)
+    link = site.family_link(page, first.slug) if first else None
+    if first is None or link is None:
+        return site.words("family.no_neighbours")
+    if first.similarity >= NEAR:
+        return ""
+    name = Markup('<a href="{}" lang="la">{}</a>').format(link.href, link.text)
+    return site.words("family.none_near", family=name, value=write_decimal(first.similarity))
+
+
+def view_missing(site: Site, family: AtlasFamily) -> MissingPage:
+    """Return the page of a family that the classifier names and the atlas cannot show."""
+    words, page = site.words, links.family_page(family.slug)
+    reason = reason_of(site, family)
+    return MissingPage(
+        frame=site.make_frame(
+            page,
+            family.name,
+            words("missing.description", family=family.name, reason=reason),
+            styles=("family",),
+        ),
+        crumbs=(Link(words("chrome.families"), site.link(page, links.FAMILIES)),),
+        name=family.name,
+        common_name=family.common_name,
+        reason=reason,
+        label=make_label(site, page, family),
+        caveats=(sentences.caution_accuracy(words, family),),
+    )
