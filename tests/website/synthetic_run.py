@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from PIL import Image, ImageDraw
+from website.synthetic_extras import add_extras
 
 from leaflineage.records import (
     SCHEMAS,
@@ -576,6 +577,7 @@ def make_run(
             concepts=concepts,
         )
         records[slug], specimens_of[slug] = strip_family(family) if bare else family, specimens
+    contributions = {} if bare else add_extras(folder, records, specimens_of, draw_heat)
     first, second = slugs[names[0]], slugs[names[1]]
     similar = SimilarConcept(id=f"{second}/concept-01", similarity=0.71)
     concepts = records[first].concepts
@@ -701,11 +703,17 @@ def make_run(
             queries=[query],
         ),
     )
-    write(folder / "atlas.json", AtlasRecord(**header, families=families, specimens=[*everyone, query]))
+    spare = [each.model_copy(update={"heatmaps": []}) for each in everyone]
+    write(folder / "atlas.json", AtlasRecord(**header, families=families, specimens=[*spare, query]))
     for slug, family in records.items():
         write(
             folder / "families" / slug / "family.json",
-            FamilyRecord(family=family, specimens=specimens_of[slug]),
+            FamilyRecord(
+                family=family,
+                specimens=specimens_of[slug],
+                compared=sorted(records) if contributions else [],
+                contributions=contributions.get(slug, {}),
+            ),
         )
     (folder / "specimens.csv").write_text("id,family\n" + "".join(f"{s.id},{s.family}\n" for s in everyone))
     if not bare:
