@@ -17,6 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 BROWSER := $(VENV)/.browser
+NODE_TOOLS := node_modules/.installed
 BUILD_FILES := pyproject.toml constraints.txt hatch_build.py package-lock.json
 
 .DEFAULT_GOAL := help
@@ -26,7 +27,7 @@ help:
 	@echo "make atlas    draw the herbarium, build its atlas, say where the site is"
 	@echo "make serve    look at that site in a browser"
 	@echo "make test     install what the tests need and run all of them"
-	@echo "make lint     ruff, mypy, import-linter"
+	@echo "make lint     ruff, mypy, import-linter, and tsc for the scripts"
 	@echo "make format   let ruff lay the code out"
 	@echo "make clean    remove caches and build products (runs/ and .venv stay)"
 
@@ -36,14 +37,15 @@ atlas: $(INSTALLED)
 serve: $(INSTALLED)
 	@$(BIN)/leaflineage serve $(RUN)/site
 
-test: $(INSTALLED_DEV) $(BROWSER)
+test: $(INSTALLED_DEV) $(BROWSER) $(NODE_TOOLS)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-lint: $(INSTALLED_DEV)
+lint: $(INSTALLED_DEV) $(NODE_TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	node_modules/.bin/tsc
 
 format: $(INSTALLED_DEV)
 	$(BIN)/ruff check --fix .
@@ -66,6 +68,11 @@ $(INSTALLED_DEV): $(BUILD_FILES) | $(BIN)/python
 	@echo "Installing LeafLineage with what its tests need into $(VENV) (torch is large: some minutes the first time)"
 	$(BIN)/python -m pip install $(CONSTRAINTS) -e '.[dev,train]'
 	@touch $(INSTALLED) $@
+
+# After the package: its build hook may install afresh what the site needs from npm, and nothing else.
+$(NODE_TOOLS): package-lock.json | $(INSTALLED_DEV)
+	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # Debian's Chromium where we may install packages, else Playwright's own, else the browser tests skip and say so.
 $(BROWSER): | $(INSTALLED_DEV)

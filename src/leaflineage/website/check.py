@@ -1,7 +1,8 @@
 """Check a baked site for the defects that other atlases have; each rule has a test that plants its defect.
 
-Rules: dead-link, dead-anchor, missing-image, third-party, duplicate-id, missing-alt, duplicate-alt, image-size,
-importance-sum, over-budget, absent-family, inline-script.
+Rules, of pages: dead-link, dead-anchor, missing-image, third-party, duplicate-id, missing-alt, generic-alt,
+duplicate-alt, image-size, inline-script, inline-style, no-policy, no-title, duplicate-title, no-language,
+missing-figure, heavy-page; of the site: importance-sum, absent-family, over-budget.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from leaflineage.errors import SiteError
 from leaflineage.website import links
 from leaflineage.website.context import base_path_of
+from leaflineage.website.page_reader import PageContent, read_page
 
 TOLERANCE = 1e-5
 DEFAULT_BUDGET_MB = 300.0
@@ -25,22 +26,13 @@ URL_IN_STYLE = re.compile(r"""url\(\s*['"]?([^'")]+)['"]?\s*\)|@import\s+['"]([^
 URL_IN_SCRIPT = re.compile(
     r"""(?:fetch|importScripts|import|new\s+(?:Worker|WebSocket|EventSource))\s*\(\s*['"`](https?:)?//"""
 )
-LOADING = {
-    "img": ("src", "srcset"),
-    "script": ("src",),
-    "link": ("href",),
-    "iframe": ("src",),
-    "source": ("src", "srcset"),
-    "video": ("src", "poster"),
-    "audio": ("src",),
-    "object": ("data",),
-    "embed": ("src",),
-    "image": ("href", "xlink:href"),
-    "use": ("href", "xlink:href"),
-    "form": ("action",),
-    "input": ("src",),
-}
-NOT_LOADED = frozenset({"canonical", "license", "author", "alternate"})
+GENERIC_ALT = re.compile(
+    r"(?:an?\s+|the\s+)?(?:image|img|picture|photo|photograph|figure|graphic|icon|thumbnail|screenshot|untitled|logo|plot|chart)"
+    r"(?:\s+(?:of|no\.?|number))?[\s\W]*\d*",
+    re.IGNORECASE,
+)
+PICTURE_NAME = re.compile(r"\S+\.(?:webp|png|jpe?g|gif|svg)", re.IGNORECASE)
+BYTES_A_CONCEPT = 8_000  # of a family's page, which has ten concepts or more
 
 
 @dataclass(frozen=True)
@@ -53,99 +45,6 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.page}: {self.rule}: {self.message}"
-
-
-@dataclass
-class Image:
-    """An img element as the rules need it."""
-
-    src: str
-    alt: str | None
-    has_size: bool
-    hidden: bool
-
-
-@dataclass
-class PageContent:
-    """What the rules need to know of a page."""
-
-    ids: list[str] = field(default_factory=list)
-    anchors: list[str] = field(default_factory=list)  # targets of <a href>
-    loads: list[tuple[str, str]] = field(default_factory=list)  # (element, address) the page loads by itself
-    images: list[Image] = field(default_factory=list)
-    styles: list[str] = field(default_factory=list)
-    has_inline_script: bool = False
-
-
-class PageReader(HTMLParser):
-    """Reads a page into its content."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.content = PageContent()
-        self._in_style = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note ids, links, loads and images."""
-        values = {name: value if value is not None else "" for name, value in attrs}
-        content = self.content
-        if values.get("id"):
-            content.ids.append(values["id"])
-        if tag == "a" and values.get("name"):
-            content.ids.append(values["name"])
-        if tag in ("a", "area") and "href" in values:
-            content.anchors.append(values["href"])
-        if tag == "img":
-            content.images.append(
-                Image(
-                    src=values.get("src", ""),
-                    alt=values.get("alt"),
-                    has_size=values.get("width", "").isdigit() and values.get("height", "").isdigit(),
-                    hidden=values.get("aria-hidden") == "true" or values.get("role") == "presentation",
-                )
-            )
-        if tag == "style":
-            self._in_style = True
-        if tag == "script" and not values.get("src") and values.get("type", "") in ("", "module", "text/javascript"):
-            content.has_inline_script = True
-        if any(name.startswith("on") for name in values):
-            content.has_inline_script = True
-        if tag == "link" and NOT_LOADED & set(values.get("rel", "").split()):
-            return
-        for name in LOADING.get(tag, ()):
-            for address in split_srcset(values[name]) if name == "srcset" and name in values else [values.get(name)]:
-                if address:
-                    content.loads.append((tag, address))
-        if "style" in values:
-            content.styles.append(values["style"])
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Treat <x/> as <x>."""
-        self.handle_starttag(tag, attrs)
-        self._in_style = False
-
-    def handle_endtag(self, tag: str) -> None:
-        """Leave a style element."""
-        if tag == "style":
-            self._in_style = False
-
-    def handle_data(self, data: str) -> None:
-        """Keep what a style element says."""
-        if self._in_style:
-            self.content.styles.append(data)
-
-
-def split_srcset(value: str) -> list[str]:
-    """Return the addresses of a srcset."""
-    return [part.split()[0] for part in value.split(",") if part.strip()]
-
-
-def read_page(path: Path) -> PageContent:
-    """Return what the rules need to know of a page."""
-    reader = PageReader()
-    reader.feed(path.read_text(encoding="utf-8"))
-    reader.close()
-    return reader.content
 
 
 def check_site(site: Path, *, budget_mb: float | None = None) -> list[Problem]:
@@ -168,16 +67,20 @@ def check_site(site: Path, *, budget_mb: float | None = None) -> list[Problem]:
     manifest = read_manifest(site)
     base_path = base_path_of(manifest["base_url"]) if manifest.get("base_url") else None
     pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
-    ids = {page: set(read_page(site / page).ids) for page in pages}
+    ids: dict[str, set[str]] = {}
+    titles: dict[str, str] = {}
     problems: list[Problem] = []
+    for page in pages:
+        content = read_page(site / page)
+        ids[page] = set(content.ids)
+        problems += check_head(page, content, titles)
     for page in pages:
         content = read_page(site / page)
         problems += check_links(site, page, content, ids, base_path)
         problems += check_loads(site, page, content, base_path)
         problems += check_images(page, content)
         problems += check_ids(page, content)
-        if content.has_inline_script:
-            problems.append(Problem(page, "inline-script", "a script stands in the page. Move it into a file."))
+        problems += check_markup(page, content)
     problems += check_statics(site)
     problems += check_data(site, ids)
     budget = budget_mb if budget_mb is not None else float(manifest.get("budget_mb") or DEFAULT_BUDGET_MB)
@@ -262,12 +165,45 @@ def check_images(page: str, content: PageContent) -> list[Problem]:
     for image in content.images:
         if image.alt is None or (not image.alt.strip() and not image.hidden):
             problems.append(Problem(page, "missing-alt", f"{image.src} has no alternative text."))
+        elif image.alt and (GENERIC_ALT.fullmatch(image.alt.strip()) or PICTURE_NAME.fullmatch(image.alt.strip())):
+            problems.append(Problem(page, "generic-alt", f"{image.src}: {image.alt!r} says nothing of the picture."))
         if not image.has_size:
             problems.append(Problem(page, "image-size", f"{image.src} has no width and height."))
     texts = Counter(image.alt for image in content.images if image.alt and image.alt.strip())
     for text, n in texts.items():
         if n > 1:
             problems.append(Problem(page, "duplicate-alt", f"{n} images say the same: {text!r}."))
+    return problems
+
+
+def check_head(page: str, content: PageContent, titles: dict[str, str]) -> list[Problem]:
+    """Return what the page does not say of itself; its title joins ``titles`` ({title: page})."""
+    problems = []
+    if not content.has_policy:
+        problems.append(Problem(page, "no-policy", "the page has no Content-Security-Policy. Take it from base.html."))
+    if not content.language:
+        problems.append(Problem(page, "no-language", "<html> has no lang."))
+    if not content.title:
+        problems.append(Problem(page, "no-title", "the page has no title."))
+    elif content.title in titles:
+        message = f"{titles[content.title]} has the same title: {content.title!r}."
+        problems.append(Problem(page, "duplicate-title", message))
+    else:
+        titles[content.title] = page
+    return problems
+
+
+def check_markup(page: str, content: PageContent) -> list[Problem]:
+    """Return what the page's own policy would keep from working, and figures that show nothing."""
+    problems = []
+    if content.has_inline_script:
+        problems.append(Problem(page, "inline-script", "a script stands in the page. Move it into a file."))
+    if content.styled:
+        message = f"<{content.styled[0]}> has a style attribute, which the page's policy forbids. Give it a class."
+        problems.append(Problem(page, "inline-style", message))
+    if content.n_empty_figures:
+        message = f"{content.n_empty_figures} figure(s) have a caption and nothing to see. Leave out both, or show it."
+        problems.append(Problem(page, "missing-figure", message))
     return problems
 
 
@@ -323,6 +259,7 @@ def check_data(site: Path, ids: dict[str, set[str]]) -> list[Problem]:
                 message = f"{name} has no concepts, and no reason is given. Build it, or give the reason."
                 problems.append(Problem(page, "absent-family", message))
             continue
+        problems += check_page_weight(site, links.family_page(str(slug)), len(concepts))
         total = sum(concept["importance"]["share"] for concept in concepts) + (rest or {}).get("share", 0.0)
         if not abs(total - 1) <= TOLERANCE:
             message = f"the shares of {name} and its rest sum to {total:.6f} where 1 is exact. Rank it again."
@@ -341,6 +278,17 @@ def check_inside(concept: dict[str, Any]) -> list[Problem]:
         return []
     message = f"the shares inside {concept.get('id')} sum to {total:.6f} where 1 is exact. Divide it again."
     return [Problem(links.ATLAS_DATA, "importance-sum", message)]
+
+
+def check_page_weight(site: Path, page: str, n_concepts: int) -> list[Problem]:
+    """Return that a family's page, pictures aside, is heavier than it may be."""
+    path, allowed = site / page, BYTES_A_CONCEPT * max(10, n_concepts)
+    if not path.is_file() or path.stat().st_size <= allowed:
+        return []
+    message = (
+        f"the page's HTML is of {path.stat().st_size} bytes where {allowed} are allowed for {n_concepts} concepts."
+    )
+    return [Problem(page, "heavy-page", message)]
 
 
 def check_weight(site: Path, budget_mb: float) -> list[Problem]:
