@@ -468,3 +468,121 @@ def fit_ridge(rows: Floats, wanted: Floats, *, ridge: float) -> Floats:
     weights = np.linalg.inv(centred.T @ centred + strength * np.eye(rows.shape[1])) @ centred.T @ residual
     fitted: Floats = centred @ weights + wanted.mean(axis=0)
     return fitted
+
+
+# --- graded crops, nearest specimens, places on a map ------------------------------------------------------------
+
+
+def graded_specimens(
+    strengths: Sequence[float], groups: Sequence[str], n: int, allowed: Sequence[bool], preferred: set[int]
+) -> dict[str, list[int]]:
+    """Return the specimens (indices) that show a concept at the 99th, 90th and 50th percentile, and its absence."""
+    count, taken = len(strengths), set[str]()
+    weaker = [100 * sum(other < each for other in strengths) / count for each in strengths]
+    no_stronger = [100 * sum(other <= each for other in strengths) / count for each in strengths]
+    found: dict[str, list[int]] = {}
+    for kind, percentile in (("p99", 99), ("p90", 90), ("p50", 50), ("counter", 0)):
+        off = [max(0.0, weaker[i] - percentile, percentile - no_stronger[i]) for i in range(count)]
+        if kind == "counter":
+            fits = [i for i in range(count) if allowed[i] and no_stronger[i] <= 50]
+            fits.sort(key=lambda i: (strengths[i], i not in preferred, i))
+        else:
+            fits = [i for i in range(count) if allowed[i] and off[i] <= max(5, min(off))]
+            fits.sort(key=lambda i: (i not in preferred, off[i], i))
+        chosen: list[int] = []
+        for i in fits:
+            if groups[i] not in taken and len(chosen) < n:
+                chosen.append(i)
+                taken.add(groups[i])
+        preferred = preferred | set(chosen)
+        found[kind] = sorted(chosen, key=lambda i: (-strengths[i], i))
+    return found
+
+
+def nearest_by_sorting(row: Floats, candidates: Floats, n: int, own: int | None) -> list[tuple[int, float]]:
+    """Return (place, cosine) of the candidates that point most nearly as a row does, the row itself left out."""
+    cosines = [float(row @ each) / float(np.linalg.norm(row) * np.linalg.norm(each)) for each in candidates]
+    order = sorted((i for i in range(len(candidates)) if i != own), key=lambda i: (-cosines[i], i))
+    return [(i, cosines[i]) for i in order[:n]]
+
+
+def share_of_kept_neighbours(rows: Floats, places: Floats, n: int) -> float:
+    """Return the share of the ``n`` nearest by cosine that are among the ``n`` nearest on a map, over all rows."""
+    kept = 0
+    for i in range(len(rows)):
+        others = [j for j in range(len(rows)) if j != i]
+        by_cosine = sorted(others, key=lambda j: -float(rows[i] @ rows[j]))[:n]
+        by_place = sorted(others, key=lambda j: math.dist(places[i], places[j]))[:n]
+        kept += len(set(by_cosine) & set(by_place))
+    return kept / (n * len(rows))
+
+
+# --- what parts two families -----------------------------------------------------------------------------------
+
+
+def list_partings(
+    of_first: dict[str, dict[str, float]], of_second: dict[str, dict[str, float]], first: str, second: str
+) -> list[tuple[str, float]]:
+    """Return (concept, signed difference of contributions) of both families, the largest first, by repeated search."""
+    left = {}
+    for concepts in (of_first, of_second):
+        for name, contributions in concepts.items():
+            left[name] = contributions[first] - contributions[second]
+    ranked = []
+    while left:
+        best = None
+        for name in sorted(left):
+            if best is None or abs(left[name]) > abs(left[best]):
+                best = name
+        assert best is not None
+        ranked.append((best, left.pop(best)))
+    return ranked
+
+
+# --- leaves: zones, places, alarms -----------------------------------------------------------------------------
+
+
+def divide_cell(labels: Sequence[Sequence[int]], row: int, column: int, side: int, pad: tuple[int, int]) -> list[float]:
+    """Return the ten zones' shares of one cell of ``side`` pixels; the labels lie ``pad`` (x, y) pixels inside."""
+    counted = [0] * 10
+    for y in range(row * side, (row + 1) * side):
+        for x in range(column * side, (column + 1) * side):
+            inside = 0 <= y - pad[1] < len(labels) and 0 <= x - pad[0] < len(labels[0])
+            counted[labels[y - pad[1]][x - pad[0]] if inside else 9] += 1
+    return [count / side**2 for count in counted]
+
+
+def enrich_zone(maps: Floats, cells: Floats, concept: int, zone: int) -> tuple[float, float]:
+    """Return (share, enrichment) of a zone, from single cells of (specimens, rows, columns, …)."""
+    on_zone = even = total = 0.0
+    for one_map, one_cells in zip(maps, cells, strict=True):
+        values = [float(value[concept]) for line in one_map for value in line]
+        parts = [float(part[zone]) for line in one_cells for part in line]
+        on_zone += sum(value * part for value, part in zip(values, parts, strict=True))
+        even += sum(values) * sum(parts) / len(parts)
+        total += sum(values)
+    return on_zone / total, on_zone / even
+
+
+def count_larger(own: Sequence[float], others: Sequence[float]) -> float:
+    """Return the share of pairs in which the own value is the larger one; ties count half."""
+    won = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a in own for b in others)
+    return won / (len(own) * len(others))
+
+
+def keep_discoveries(p_values: Sequence[float], rate: float) -> list[bool]:
+    """Return Benjamini and Hochberg's discoveries: the largest set whose p-values all are at most rate · size / n."""
+    n = len(p_values)
+    for size in range(n, 0, -1):
+        limit = rate * size / n
+        if sum(p <= limit for p in p_values) >= size:
+            return [p <= limit for p in p_values]
+    return [False] * n
+
+
+def measure_coherence(right: Sequence[float], down: Sequence[float]) -> float:
+    """Return how much gradients run one way: the length of the mean of their doubled angles, by squared length."""
+    energy = sum(x * x + y * y for x, y in zip(right, down, strict=True))
+    cosine = sum((x * x + y * y) * math.cos(2 * math.atan2(y, x)) for x, y in zip(right, down, strict=True))
+    sine = sum((x * x + y * y) * math.sin(2 * math.atan2(y, x)) for x, y in zip(right, down, strict=True))
+    return math.hypot(cosine, sine) / energy

@@ -28,8 +28,10 @@ from leaflineage.images import (
     encode_webp,
     fit_image,
     inspect_image,
+    label_webp,
     measure_image,
     resize_image,
+    shrink_webp,
 )
 from leaflineage.records import Preprocessing
 
@@ -416,6 +418,38 @@ def test_licence_credit_and_source_are_escaped_xmp_and_nothing_else_is_written()
     told = [each.text for each in ET.fromstring(xmp.strip("\0")).iter() if each.text]
     assert told == ['<CC> & "BY"', "Ärzte & Söhne", "https://doi.org/1?a&b"]
     assert b"XMP " not in encode_webp(image, quality=80)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_picture_labelled_later_is_the_one_that_was_labelled_when_it_was_encoded(
+    channels: int, lossless: bool
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (31, 47, channels), dtype=np.uint8)
+    one = {"licence": "CC BY 4.0", "credit": "N. N.", "source": "a herbarium"}
+    other: dict[str, str | None] = {"licence": None, "credit": "odd", "source": None}
+    plain = encode_webp(image, quality=84, lossless=lossless, exact=True)
+    labelled = encode_webp(image, quality=84, lossless=lossless, exact=True, **one)
+    assert label_webp(plain, **one) == labelled
+    assert label_webp(labelled, **one) == labelled
+    assert label_webp(label_webp(labelled, **other), **one) == labelled
+    assert label_webp(labelled, licence=None, credit=None, source=None) == plain
+    np.testing.assert_array_equal(decode(label_webp(labelled, **other)), decode(plain))
+
+
+def test_a_smaller_copy_keeps_aspect_opacity_and_label() -> None:
+    picture = np.full((60, 90, 4), 255, dtype=np.uint8)
+    picture[:, :45, 3] = 0
+    content = encode_webp(picture, quality=84, exact=True, licence="CC0", credit="N. N.", source="x")
+    with (
+        Image.open(io.BytesIO(shrink_webp(content, width=30, quality=75))) as small,
+        Image.open(io.BytesIO(content)) as whole,
+    ):
+        assert small.size == (30, 20)
+        assert small.info["xmp"] == whole.info["xmp"]
+        alpha = np.asarray(small)[..., 3]
+    assert alpha[:, :13].max() < 30
+    assert alpha[:, 17:].min() > 225
 
 
 def test_colours_of_what_is_transparent_are_kept_on_request_alone(tmp_path: Path) -> None:

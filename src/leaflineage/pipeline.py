@@ -26,9 +26,10 @@ from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context
 from leaflineage.stages.table import FAMILY_STAGES, STAGES, compute_fingerprint
 from leaflineage.store import SITE_RECORD, Store, hash_json
-from leaflineage.website.bake import bake
+from leaflineage.website.bake import BakeReport, bake
 from leaflineage.website.check import check_site
 from leaflineage.website.links import MANIFEST
+from leaflineage.website.rights import WITHDRAWN, read_withdrawn
 
 LARGEST_REST = 0.5  # share of the importance beyond which a family's rest is warned of
 
@@ -186,10 +187,10 @@ def find_stale(config: Config, run: Path) -> dict[str, int]:
     found: dict[str, set[str]] = {}
     for name in FAMILY_STAGES:
         again = {slug for slug in slugs if behind or _is_reader_stale(name, context.of(slug))}
-        if counts["probe"] and name == "fidelity":
+        if (counts["probe"] and name == "fidelity") or (waiting and name == "contrast"):  # it reads other families too
             again = set(slugs)
         found[name] = again | waiting
-        if name != "fidelity":  # which only the atlas reads
+        if name not in ("fidelity", "contrast"):  # which only the atlas reads
             waiting |= again
     wanted = set().union(*(found[name] for name in _list_cell_readers(context)))
     found["extract"] |= {slug for slug in wanted if not _has_activations(context.of(slug))}
@@ -257,10 +258,33 @@ def _scan(
     if started:
         reporter.finish("scan", time.monotonic() - began)
     report.seconds["scan"] = time.monotonic() - began
+    catalogue = _settle_rights(store, config, catalogue, report)
     report.set_aside = {each.id: each.set_aside for each in catalogue.specimens if each.set_aside}
     report.notes += catalogue.notes
     _write_if_changed(store, catalogue)
     return {name: list(entry) for name, entry in hashes.items()}
+
+
+def _settle_rights(store: Store, config: Config, catalogue: Catalogue, report: BuildReport) -> Catalogue:
+    """Return the catalogue with withdrawn specimens marked, and the atlas's licence where one has none of its own.
+
+    Specimens are withdrawn in the run (``leaflineage withdraw``) or beside the config ([specimens] withdrawn).
+    """
+    kept, licence = config.specimens.withdrawn, config.atlas.licences.images
+    named = {**(read_withdrawn(kept) if kept else {}), **read_withdrawn(store.path(WITHDRAWN))}
+    unknown = sorted(named.keys() - {each.id for each in catalogue.specimens})
+    if unknown:
+        report.notes.append(
+            f"{len(unknown)} withdrawn {'specimen is' if len(unknown) == 1 else 'specimens are'} not in the catalogue, "
+            f"so nothing is left out for {'it' if len(unknown) == 1 else 'them'}: {', '.join(unknown[:5])}"
+        )
+    if not named and licence is None:
+        return catalogue
+    specimens = [
+        each.model_copy(update={"withheld": each.id in named, "licence": each.licence or licence})
+        for each in catalogue.specimens
+    ]
+    return catalogue.model_copy(update={"specimens": specimens})
 
 
 def _write_if_changed(store: Store, catalogue: Catalogue) -> None:
@@ -391,24 +415,23 @@ def _describe_classifier(context: Context, reporter: Reporter, report: BuildRepo
 # --- the site ------------------------------------------------------------------------------------------------
 
 
-def bake_site(config: Config | None, run: Path, *, out: Path | None, reporter: Reporter) -> tuple[Path, list[str], int]:
-    """Bake a finished run's site and check it; return its folder, the problems found and the number of pages."""
-    site = out or run / "site"
+def bake_site(config: Config, run: Path, *, out: Path, reporter: Reporter) -> tuple[BakeReport, list[str]]:
+    """Bake a finished run's site and check it; return what was baked and the problems found."""
     began = time.monotonic()
-    total = _count_pages(run)
-    reporter.start("bake", total, 0)
-    settings = config.site if config else None
+    reporter.start("bake", _count_pages(run), 0)
+    settings = config.site
     baked = bake(
         run,
-        site,
-        base_url=settings.base_url if settings else None,
-        repository=settings.repository if settings else None,
-        budget_mb=settings.budget_mb if settings else 300,
+        out,
+        base_url=settings.base_url,
+        repository=settings.repository,
+        images=settings.images,
+        budget_mb=settings.budget_mb,
+        jobs=config.run.jobs,
         on_page=lambda page: reporter.advance("bake", page),
     )
     reporter.finish("bake", time.monotonic() - began)
-    problems = [str(problem) for problem in check_site(site)]
-    return site, problems, baked.n_pages
+    return baked, [str(problem) for problem in check_site(out)]
 
 
 def hash_site_inputs(store: Store, config: Config, site: Path) -> str:
@@ -425,6 +448,7 @@ def hash_site_inputs(store: Store, config: Config, site: Path) -> str:
         "manifest": store.hash_file("manifest.json"),
         "site": config.site.model_dump(mode="json"),
         "out": os.path.relpath(site, store.folder),
+        "withdrawn": sorted(read_withdrawn(store.path(WITHDRAWN))),
     }
     return hash_json(inputs)
 
@@ -443,14 +467,18 @@ def _bake(store: Store, config: Config, reporter: Reporter, report: BuildReport)
     if known.get("fingerprint") == fingerprint and _is_whole(report.site, known.get("manifest")):
         report.reused["bake"], report.built["bake"] = 1, []
         report.problems, report.n_pages = list(known["problems"]), int(known["n_pages"])
+        report.notes += known.get("notes", [])
         return
-    _, report.problems, report.n_pages = bake_site(config, store.folder, out=report.site, reporter=reporter)
+    baked, report.problems = bake_site(config, store.folder, out=report.site, reporter=reporter)
+    report.n_pages = baked.n_pages
+    report.notes += baked.notes
     report.built["bake"] = [""]
     report.seconds["bake"] = time.monotonic() - began
     record = {
         "fingerprint": fingerprint,
         "manifest": hashlib.sha256((report.site / MANIFEST).read_bytes()).hexdigest(),
         "n_pages": report.n_pages,
+        "notes": list(baked.notes),
         "problems": report.problems,
         "settings": config.site.model_dump(mode="json"),
     }

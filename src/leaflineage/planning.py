@@ -35,7 +35,7 @@ KB_SPECIMEN, KB_CROP, KB_PICTURE, KB_PAGE = 16, 5, 34, 26  # measured on the dra
 N_TIMED = 16
 N_TRIED_FAMILIES, N_TRIED_LEAVES = 2, 24  # on which the rest is measured where no run has it
 N_STEPS = 2
-ACCENTED = 0.3  # share of concepts whose picture fails, and that get an accentuated crop too
+ACCENTED = 0.3  # a concept, of the pictures that are drawn because the first fails: once more, or of a crop
 BACKWARD = 3.2  # a pass forward and backward over one forward
 
 
@@ -272,9 +272,12 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int], 
     import torch
 
     from leaflineage.featviz.maco import visualize_concepts
+    from leaflineage.featviz.objective import COSINE_POWER
     from leaflineage.featviz.spectrum import Palette
     from leaflineage.stages.fidelity import N_RANDOM_WEIGHTS
+    from leaflineage.stages.illustrate import MOST_MISTAKES
     from leaflineage.stages.judging import N_LEAVES
+    from leaflineage.stages.reading import BATCH_SIZE
     from leaflineage.stages.visualize import FAMILY_STEPS
     from leaflineage.stages.visualizing import choose_slots
 
@@ -299,6 +302,7 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int], 
             n_slots=n_slots,
             patience=None,
             repelled_from=[None] * n_slots,
+            cosine_power=COSINE_POWER,
             seeds=list(range(n_slots)),
             device=str(classifier.device),
         )
@@ -323,7 +327,8 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int], 
         "factorize": 0.2 * len(n_specimens) + products * 5e-9,
         "rank": n * head,
         "fidelity": len(n_specimens) * (0.4 + N_RANDOM_WEIGHTS * (forward + 0.004)),
-        "illustrate": n * 0.012 + n_maps * BACKWARD * forward,
+        "illustrate": n * 0.015 + n_maps * BACKWARD * forward,
+        "contrast": len(n_specimens) * (BATCH_SIZE * forward + MOST_MISTAKES / 2 * head),
         "recurse": n_subconcepts * (0.7 + drawing),
         "visualize": (n_pictures * (settings.n_visualizations + ACCENTED) + FAMILY_STEPS * len(n_specimens)) * drawing
         + judging,

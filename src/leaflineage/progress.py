@@ -26,6 +26,7 @@ WORDS = {
     "rank": "ranking concepts",
     "fidelity": "trying concepts",
     "illustrate": "cutting crops",
+    "contrast": "explaining mistakes",
     "visualize": "drawing concepts",
     "recurse": "dividing concepts",
     "explain": "explaining queries",

@@ -29,6 +29,8 @@ SCHEMAS = {
     "probe": "leaflineage.probe/1",
     "fidelity": "leaflineage.fidelity/1",
     "recursion": "leaflineage.recursion/1",
+    "contrasts": "leaflineage.contrasts/1",
+    "zones": "leaflineage.zones/1",
     "family": "leaflineage.family/1",
     "atlas": "leaflineage.atlas/1",
     "index": "leaflineage.index/1",
@@ -75,6 +77,11 @@ def make_concept_id(number: int) -> str:
     return f"concept-{number:02d}"
 
 
+def name_smaller(path: str, width: int) -> str:
+    """Return the path of a picture's smaller copy, ``width`` px wide: ``a/b.webp`` is ``a/b-160.webp``."""
+    return f"{path.removesuffix('.webp')}-{width}.webp"
+
+
 # --- specimens -----------------------------------------------------------------------------------------------
 
 
@@ -99,6 +106,7 @@ class Specimen(Record):
     height: int | None = None
     sha256: str | None = None  # of the file's bytes
     set_aside: str | None = None  # why this picture is not used; None where it is
+    withheld: bool = False  # in no picture, page or table, though it still counts
 
 
 class Catalogue(Record):
@@ -241,6 +249,7 @@ class Visualization(Record):
     # concept, 0 to 100. own_rank: of the concept in the family's bank, 1 is best. transfer: the percentile as a second
     # classifier sees it. None where the concept is on no leaf of the family.
     score: dict[str, float] | None = None
+    apart: float | None = None  # of a second try: the share of what other concepts span, taken off its direction
     smaller: list[int] = []  # px, widths at which the picture lies as <stem>-<width>.webp too, rising
     specimen: str | None = None  # of an accentuation: whose crop it was
     box: tuple[int, int, int, int] | None = None  # and where, as Crop's
@@ -275,12 +284,37 @@ class ConceptName(Record):
     """A name for a concept and who gave it."""
 
     text: str
-    terms: list[str] = []
+    plain: str | None = None  # in everybody's words
+    terms: list[str] = []  # ids of the glossary
     source: Literal["suggested", "expert"]
     author: str | None = None
     date: str | None = None
     confidence: float | None = None
-    zones: list[dict[str, Any]] = []
+    reasons: list[str] = []  # of a suggestion: its evidence, one a term
+    note: str | None = None
+    agree: list[str] = []
+    disagree: list[str] = []
+    suggested: str | None = None  # beside an expert's name, what the program would have said
+    line: int | None = None  # of the file of names, from 1
+    zones: list[dict[str, Any]] = []  # as AtlasConcept.zones: earlier versions kept them here
+
+
+class ZoneShare(Record):
+    """How much of a concept lies on one zone of the leaf, or beside it."""
+
+    zone: str  # "petiole", "midvein", …, "background", "foreign", "padding"
+    share: float  # of the concept's activation
+    share_interval: Span
+    enrichment: float  # share over what an evenly spread map would put there
+    interval: Span  # of the enrichment
+
+
+class LeafPicture(Record):
+    """The leaf that stands for all, drawn, and shaded by a concept's mean map over the family's leaves."""
+
+    image: str
+    width: int
+    height: int
 
 
 class SimilarConcept(Record):
@@ -336,8 +370,11 @@ class AtlasConcept(Record):
     reliability: float | None
     reliability_interval: Span | None = None
     stability: Stability | None = None
-    source_auc: dict[str, float] = {}
-    flags: list[str] = []
+    source_auc: dict[str, float] = {}  # how well it tells a source among other families' images, 0 to 1
+    zones: list[ZoneShare] = []  # by falling share
+    leaf: LeafPicture | None = None
+    off_leaf_share: float | None = None
+    flags: list[str] = []  # "unstable"; "background", "foreign", "border" by place; "source" by source
     position: tuple[float, float] | None = None  # on the map of all concepts, in [0, 1]
     visualizations: list[Visualization] = []
     crops: list[Crop] = []
@@ -490,12 +527,14 @@ class AtlasFamily(Record):
     factorization: FactorizationFacts | None = None
     completeness: Completeness | None = None
     fidelity: Fidelity | None = None
-    shortcut_share: float | None = None
+    shortcut_share: float | None = None  # of the family's importance, in concepts that are flagged by place or source
+    n_located: int | None = None  # specimens whose zones could be trusted
     flags: list[str] = []
     rest: Rest | None = None
     neighbours: list[Neighbour] = []
     confused_with: list[Confusion] = []
-    image_specimens: list[str] = []  # ids of the family's specimens, in the order of image_importances and layout
+    # Ids of the family's specimens, in the order of image_importances and layout; "withheld" for those that are.
+    image_specimens: list[str] = []
     image_dominants: list[str | None] = []  # id of the concept that dominates each; one that is not shown is "rest"
     layout: list[tuple[float, float]] | None = None  # each specimen's place, in [0, 1], by its importances
     thumbnails: Thumbnails | None = None

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from reference import top_cells
+from reference import graded_specimens, top_cells
 
-from leaflineage.concepts.crops import centre_box, find_top_cells, is_blank, place_grid
+from leaflineage.concepts.crops import centre_box, find_graded_cells, find_top_cells, is_blank, place_grid
 from leaflineage.concepts.encoding import encode
 from leaflineage.concepts.factorization import factorize
 
@@ -131,3 +131,88 @@ def _pool(image: NDArray[np.uint8], cell: int) -> NDArray[np.float32]:
     stacked = np.stack([np.maximum(red - green, 0), np.maximum(green - red, 0), np.minimum(red, blue)], axis=-1)
     rows = len(image) // cell
     return stacked.reshape(rows, cell, rows, cell, 3).mean(axis=(1, 3))
+
+
+# --- graded crops ------------------------------------------------------------------------------------------------
+
+
+def grade(
+    strengths: list[float],
+    groups: list[str] | None = None,
+    *,
+    n_crops: int = 4,
+    hidden: tuple[int, ...] = (),
+    preferred: tuple[int, ...] = (),
+) -> dict[str, list[int]]:
+    """Return the specimens of each kind, for one concept on maps of one cell."""
+    maps = np.array(strengths, dtype=np.float32)[:, None, None, None]
+    allowed = np.array([index not in hidden for index in range(len(strengths))])
+    names = groups or [str(index) for index in range(len(strengths))]
+    (found,) = find_graded_cells(maps, names, n_crops=n_crops, allowed=allowed, preferred=set(preferred))
+    return {kind: [cell[0] for cell in cells] for kind, cells in found.items()}
+
+
+def test_graded_crops_of_a_hundred_leaves_are_those_that_can_be_counted_by_hand() -> None:
+    assert grade([float(i) for i in range(100)]) == {
+        "p99": [99, 98, 97, 96],
+        "p90": [91, 90, 89, 88],
+        "p50": [51, 50, 49, 48],
+        "counter": [3, 2, 1, 0],
+    }
+
+
+def test_no_leaf_comes_twice_and_a_few_leaves_give_a_few_crops() -> None:
+    assert grade([5, 4, 3, 2, 1]) == {"p99": [0], "p90": [], "p50": [2], "counter": [3, 4]}
+    assert grade([1.0]) == {"p99": [0], "p90": [], "p50": [], "counter": []}
+    found = grade([float(i // 2) for i in range(100)], [str(i // 2) for i in range(100)])
+    leaves = [index // 2 for chosen in found.values() for index in chosen]
+    assert len(leaves) == len(set(leaves)) == 16
+
+
+def test_leaves_without_a_concept_stand_at_its_median_where_most_are_such() -> None:
+    found = grade([0.0] * 70 + [float(i) for i in range(1, 31)])
+    assert found["p50"] == [0, 1, 2, 3]
+    assert found["counter"] == [], "all that lack it stand at the median"
+    found = grade([0.0] * 40 + [float(i) for i in range(1, 61)])
+    assert found["counter"] == [0, 1, 2, 3]
+
+
+def test_leaves_that_are_shown_anyway_are_taken_before_others_within_five_points() -> None:
+    strengths = [float(i) for i in range(100)]
+    assert grade(strengths, preferred=(46, 60, 85))["p50"] == [50, 49, 48, 46]
+    assert grade(strengths, preferred=(46, 60, 85))["p90"] == [90, 89, 88, 85]
+
+
+def test_a_leaf_that_is_withheld_counts_and_is_not_taken() -> None:
+    strengths = [float(i) for i in range(100)]
+    found = grade(strengths, hidden=(0, 50, 99))
+    assert found["p99"] == [98, 97, 96, 95]
+    assert found["p50"] == [51, 49, 48, 47]
+    assert found["counter"] == [4, 3, 2, 1]
+
+
+@given(
+    st.lists(st.integers(0, 6), min_size=1, max_size=40),
+    st.integers(1, 5),
+    st.integers(1, 12),
+    st.sets(st.integers(0, 39)),
+    st.sets(st.integers(0, 39)),
+)
+def test_graded_crops_are_those_of_the_plain_version(
+    strengths: list[int], n_crops: int, n_groups: int, hidden: set[int], preferred: set[int]
+) -> None:
+    values, groups = [float(each) for each in strengths], [str(i % n_groups) for i in range(len(strengths))]
+    known = {each for each in preferred if each < len(values)}
+    found = grade(values, groups, n_crops=n_crops, hidden=tuple(hidden), preferred=tuple(known))
+    allowed = [index not in hidden for index in range(len(values))]
+    assert found == graded_specimens(values, groups, n_crops, allowed, known)
+
+
+def test_a_graded_crop_is_at_its_leafs_strongest_cell_or_in_the_middle() -> None:
+    maps = np.zeros((4, 3, 5, 2), dtype=np.float32)
+    maps[3, 2, 1, 0], maps[2, 0, 4, 0], maps[1, 1, 1, 0] = 3, 2, 1
+    found, absent = find_graded_cells(maps, list("abcd"), n_crops=1, allowed=np.ones(4, dtype=bool), preferred=set())
+    assert found["p99"] == [(3, 2, 1, 3.0)]
+    assert found["p50"] == [(1, 1, 1, 1.0)]
+    assert found["counter"] == [(0, 1, 2, 0.0)]
+    assert absent["p99"] == [(0, 1, 2, 0.0)], "of a concept that is nowhere, all leaves are alike"

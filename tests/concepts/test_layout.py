@@ -5,9 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from reference import hellinger_distance, stress
+from reference import hellinger_distance, share_of_kept_neighbours, stress
 
-from leaflineage.concepts.layout import MARGIN, _find_components, _take_roots, measure_distances, place_images
+from leaflineage.concepts.layout import (
+    GAP,
+    MARGIN,
+    _find_components,
+    _pull_in,
+    _take_roots,
+    measure_distances,
+    place_directions,
+    place_images,
+)
 
 Floats = NDArray[np.float64]
 
@@ -95,3 +104,63 @@ def test_more_images_than_can_be_scaled_are_placed_by_their_principal_components
     np.testing.assert_allclose(
         measure_distances(places) * widest / (1 - 2 * MARGIN), measure_distances(components), atol=1e-9
     )
+
+
+# --- directions --------------------------------------------------------------------------------------------------
+
+
+def draw_directions(n_bundles: int, n_each: int, seed: int = 0) -> Floats:
+    """Return bundles of rows that point nearly the same way, of any length."""
+    dice = np.random.default_rng(seed)
+    bundles = np.repeat(dice.normal(size=(n_bundles, 40)), n_each, axis=0)
+    rows = bundles + 0.4 * dice.normal(size=bundles.shape)
+    return np.asarray(rows * dice.uniform(0.1, 10, size=(len(rows), 1)))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 11, 12, 40])
+def test_places_of_directions_lie_in_the_square_and_no_two_on_one_spot(n: int) -> None:
+    places = place_directions(draw_directions(n, 1))
+    assert places.shape == (n, 2)
+    if n:
+        assert places.min() >= MARGIN - 1e-9
+        assert places.max() <= 1 - MARGIN + 1e-9
+    if n > 1:
+        nearest = (measure_distances(places) + 9 * np.eye(n)).min()
+        assert nearest > 0.8 * GAP / np.sqrt(n)
+
+
+@pytest.mark.parametrize(("n_bundles", "n_each"), [(2, 4), (8, 9)])  # few are scaled, more are embedded
+def test_directions_that_point_the_same_way_stand_together(n_bundles: int, n_each: int) -> None:
+    rows = draw_directions(n_bundles, n_each)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    kept = share_of_kept_neighbours(unit, place_directions(rows), n_each - 1)
+    by_chance = share_of_kept_neighbours(unit, np.random.default_rng(1).random((len(rows), 2)), n_each - 1)
+    assert kept > 0.9
+    assert by_chance < 0.6
+
+
+def test_two_that_stand_far_out_leave_the_others_room() -> None:
+    dice = np.random.default_rng(3)
+    places = np.concatenate([dice.normal(size=(28, 2)), [[60.0, 10.0], [-40.0, 70.0]]])
+    pulled = _pull_in(places)
+    assert np.ptp(pulled[:28], axis=0).min() > 0.25 * np.ptp(pulled, axis=0).max()
+    assert np.ptp(places[:28], axis=0).min() < 0.06 * np.ptp(places, axis=0).max()
+    middle = np.median(places, axis=0)
+    turned = np.arctan2(*(places - middle).T) - np.arctan2(*pulled.T)
+    np.testing.assert_allclose(turned, 0, atol=1e-9, err_msg="in the same direction as before")
+
+
+def test_equal_directions_are_pushed_apart_a_little() -> None:
+    rows = np.repeat(np.eye(3), 5, axis=0)
+    places = place_directions(rows)
+    distances = measure_distances(places) + 9 * np.eye(15)
+    assert distances.min() > 0.8 * GAP / np.sqrt(15)
+    assert (distances.argmin(axis=1) // 5).tolist() == [i // 5 for i in range(15)], "and stay beside one another"
+    np.testing.assert_array_equal(place_directions(np.ones((1, 4))), 0.5)
+
+
+def test_directions_find_the_same_places_again_whatever_their_lengths() -> None:
+    rows = draw_directions(5, 6)
+    places = place_directions(rows)
+    np.testing.assert_array_equal(places, place_directions(rows.copy()))
+    np.testing.assert_allclose(places, place_directions(4 * rows), atol=1e-9)

@@ -14,6 +14,7 @@ from leaflineage.stages.gathering import (
     find_neighbours,
     find_similar_concepts,
     measure_accuracy,
+    place_on_maps,
 )
 
 
@@ -107,6 +108,16 @@ def test_concepts_at_half_a_cosine_are_similar_and_below_are_not() -> None:
 def test_no_concepts_at_all_are_similar_to_none() -> None:
     assert find_similar_concepts({}) == {}
     assert find_similar_concepts({"a": make_arrays([1, 2])}) == {}
+
+
+def test_every_family_and_every_shown_concept_has_a_place_even_the_only_one() -> None:
+    assert place_on_maps({}) == {}
+    assert place_on_maps({"a": make_arrays([1, 2])}) == {"a": [0.5, 0.5]}
+    found = place_on_maps({"a": make_arrays([1, 0], [[1, 0], [0, 1]]), "b": make_arrays([0, 1], [[0.6, 0.8]])})
+    assert set(found) == {"a", "b", "a/concept-01", "a/concept-02", "b/concept-01"}
+    near = np.linalg.norm(np.subtract(found["a/concept-02"], found["b/concept-01"]))
+    far = np.linalg.norm(np.subtract(found["a/concept-01"], found["b/concept-01"]))
+    assert near < far, "(0.6, 0.8) is nearer to (0, 1) than to (1, 0)"
 
 
 def test_a_family_is_described_by_its_leaves_species_and_sources() -> None:

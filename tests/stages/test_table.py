@@ -144,7 +144,7 @@ def test_an_artifact_that_a_stage_reads_is_among_its_inputs(name: str) -> None:
         if keyword.arg == "stage" and isinstance(keyword.value, ast.Constant)
     }
     covered = {name, *stage.reads, "inspect"}
-    if name in ("collect", "explain"):
+    if name in ("collect", "contrast", "explain"):
         covered |= set(STAGES)  # their inputs hash every family's artifacts
     if name == "visualize":
         covered |= {"extract", "factorize", "rank"}  # as far as it reads them: what is shown, bank, maps, logits
@@ -268,6 +268,9 @@ OTHER = {
     "concepts.crop_side": 0.31,
     "concepts.crop_stride": 0.31,
     "concepts.drop_blank": False,
+    "concepts.min_leaf_share": 0.2,
+    "anatomy.suggest": False,
+    "anatomy.names": "names.toml",
     "importance.half_width": 0.03,
     "visualize.quality": "fine",
     "visualize.spectrum": "all",
@@ -334,15 +337,17 @@ def test_every_setting_belongs_to_a_stage_or_is_known_to_change_no_artifact(cont
     declared = {key for stage in STAGES.values() for key in stage.settings}
     by_content = {
         "atlas.taxonomy",  # hashed
+        "anatomy.names",  # hashed
         "classifier.source",  # hashed
         "classifier.label_names",  # hashed
         "specimens.root",  # its files are hashed
         "specimens.catalogue",  # what it says is in the catalogue
+        "specimens.withdrawn",  # likewise
         "specimens.follow_symlinks",  # decides which files are in the catalogue
         "visualize.quality",  # sets the other keys of its table
         "visualize.transfer_classifier",  # hashed
     }
-    elsewhere = {"name", "site.base_url", "site.repository", "site.budget_mb"}
+    elsewhere = {"name", "site.base_url", "site.repository", "site.budget_mb", "site.images"}
     run = {"run.device", "run.jobs", "run.keep_activations"}
     for key in list_keys(context.config):
         known = key in declared or key.split(".")[0] in declared or key in by_content | elsewhere | run
@@ -391,7 +396,7 @@ def test_every_setting_a_stage_reads_is_in_its_fingerprint(name: str) -> None:
         if path.name not in ("context.py", "selection.py", "table.py")
     ]
     read = set().union(*(find_settings(function) for function in stage_functions))
-    by_content = {"atlas.taxonomy", "run.device", "visualize.transfer_classifier"}
+    by_content = {"anatomy.names", "atlas.taxonomy", "run.device", "visualize.transfer_classifier"}
     declared = STAGES[name].settings
     assert {
         key
@@ -487,13 +492,21 @@ def edit_specimen(context: Context, identifier: str, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "stale"),
     [
-        ("sha256", {"inspect", "probe", "extract", "fidelity", "illustrate", "recurse", "visualize", "collect"}),
+        (
+            "sha256",
+            {"inspect", "probe", "extract", "fidelity", "illustrate", "name", "recurse", "visualize", "collect"},
+        ),
         (
             "group",
-            {"probe", "factorize", "rank", "fidelity", "illustrate", "recurse", "visualize", "explain", "collect"},
+            {
+                "probe", "factorize", "rank", "fidelity", "illustrate", "name", "recurse", "visualize", "explain", "collect",
+            },  # fmt: skip
         ),
         ("credit", {"illustrate", "recurse", "visualize", "collect"}),
         ("licence", {"illustrate", "recurse", "visualize", "collect"}),
+        ("split", {"inspect", "probe", "fidelity", "illustrate", "collect"}),
+        ("withheld", {"illustrate", "recurse", "visualize", "explain", "collect"}),
+        ("source", {"illustrate", "name", "recurse", "visualize", "collect"}),
         ("genus", {"collect"}),
     ],
 )
@@ -501,8 +514,32 @@ def test_a_specimen_that_changed_makes_those_stale_who_read_that_of_it(
     field: str, stale: set[str], context: Context, tmp_path: Path
 ) -> None:
     other = copy_run(context, tmp_path)
-    edit_specimen(other, "fagaceae-1", **{field: "another"})
+    edit_specimen(other, "fagaceae-1", **{field: {"split": "train", "withheld": True}.get(field, "another")})
     assert {name for name in STAGES if fingerprint(name, other) != fingerprint(name, context)} == stale
+
+
+def test_a_contrast_depends_on_the_families_that_mistakes_lead_to_and_on_no_other(
+    context: Context, tmp_path: Path
+) -> None:
+    other = copy_run(context, tmp_path)
+
+    def change_bank() -> tuple[str, str]:
+        edit(other, "families/betulaceae/concepts.json", relative_error=0.1)
+        before = fingerprint("contrast", other)
+        edit(other, "families/betulaceae/concepts.json", relative_error=0.2)
+        return before, fingerprint("contrast", other)
+
+    before, after = change_bank()
+    assert after == before == fingerprint("contrast", context), "no mistakes: no bank is read"
+    edit(other, "families/fagaceae/crops.json", mistakes=[{"specimen": "fagaceae-1", "family": "Betulaceae"}])
+    before, after = change_bank()
+    assert len({before, after, fingerprint("contrast", context)}) == 3
+    edit_specimen(other, "fagaceae-1", sha256="another")
+    assert fingerprint("contrast", other) != after
+    edit_specimen(other, "fagaceae-2", sha256="another")
+    before = fingerprint("contrast", other)
+    edit_specimen(other, "fagaceae-2", sha256="yet another")
+    assert fingerprint("contrast", other) == before, "a specimen that is named rightly is not read"
 
 
 @pytest.mark.parametrize("field", ["sha256", "group", "credit", "licence", "source"])

@@ -125,6 +125,30 @@ def test_a_picture_fails_under_the_ninetieth_percentile_or_behind_another_concep
     assert visualize.fails(score) is failed
 
 
+PASSED, WEAK, SECOND = (
+    {"percentile": percentile, "own_rank": rank} for percentile, rank in ((90.0, 1), (40.0, 1), (100.0, 2))
+)
+
+
+@pytest.mark.parametrize(
+    ("score", "other", "better"),
+    [
+        (PASSED, SECOND, True),
+        (PASSED, {"percentile": 99.0, "own_rank": 1}, False),
+        (WEAK, SECOND, True),  # to show the concept weakly is better than to show another one
+        (SECOND, WEAK, False),
+        ({"percentile": 41.0, "own_rank": 1}, WEAK, True),
+        (WEAK, WEAK, False),
+        (None, WEAK, False),
+        (WEAK, None, False),
+    ],
+)
+def test_a_score_is_better_where_it_alone_passes_then_by_rank_then_by_percentile(
+    score: dict[str, float] | None, other: dict[str, float] | None, better: bool
+) -> None:
+    assert visualize.is_better(score, other) is better
+
+
 def test_a_concept_that_no_leaf_holds_has_no_score(tiny_run: Path) -> None:
     context = make_context(tiny_run)
     arrays = load_file(tiny_run / FOLDER / "concepts.safetensors")
@@ -134,6 +158,67 @@ def test_a_concept_that_no_leaf_holds_has_no_score(tiny_run: Path) -> None:
     (verdict,) = judge.judge([picture], [1])
     assert verdict.score is None
     assert verdict.pooled.shape == (1280,)
+
+
+# --- second tries ----------------------------------------------------------------------------------------------
+
+
+def plant_scores(monkeypatch: pytest.MonkeyPatch, *calls: list[dict[str, float]]) -> None:
+    """Let each call of the judge find the scores given, one call after the other."""
+    proper, left = Judge.judge, list(calls)
+
+    def plant(self: Judge, pictures: Any, rows: Any) -> Any:
+        verdicts = proper(self, pictures, rows)
+        return [type(each)(score, each.pooled) for each, score in zip(verdicts, left.pop(0), strict=True)]
+
+    monkeypatch.setattr(Judge, "judge", plant)
+
+
+@pytest.mark.parametrize(
+    "second_score", [PASSED, {"percentile": 60.0, "own_rank": 1}, {"percentile": 30.0, "own_rank": 1}]
+)
+def test_a_picture_that_fails_is_drawn_again_apart_from_other_concepts_and_the_better_one_stays(
+    tiny_copy: Path, monkeypatch: pytest.MonkeyPatch, counted: list[int], second_score: dict[str, float]
+) -> None:
+    names = sorted(read_record(tiny_copy)["visualizations"])
+    steps = f"visualize.steps={visualizing.ENOUGH_STEPS}"
+    monkeypatch.setattr(visualizing, "took_off", lambda picture, direction: True)
+    monkeypatch.setattr(visualize, "judge_family", lambda *_: PASSED)
+    plant_scores(monkeypatch, [PASSED, WEAK, PASSED], [second_score], [PASSED])
+    payload, files = visualize.run(make_context(tiny_copy, steps))
+    assert counted == [1, 3, 1]
+    first, again = (f"{FOLDER}/visualizations/{names[1]}{end}.webp" for end in ("", "-again"))
+    assert {first, again} <= set(files)  # another build need draw neither
+    found = payload["visualizations"][names[1]]
+    assert found[-1]["score"] == (WEAK if second_score["percentile"] < 40 else second_score)
+    assert found[-1]["image"] == (first if second_score["percentile"] < 40 else again)
+    assert found[-1].get("apart") == (None if second_score["percentile"] < 40 else visualize.APART)
+    behind = [] if second_score is PASSED else ["accentuation"]
+    assert [each["kind"] for each in found] == [*behind, "concept"]
+    assert Visualization.model_validate(found[-1]).seed == derive_seed(
+        0, "fagaceae", names[1], 0 if second_score["percentile"] < 40 else "again"
+    )
+    counted.clear()
+    plant_scores(monkeypatch, [PASSED, WEAK, PASSED], [second_score], [PASSED])
+    assert visualize.run(make_context(tiny_copy, steps)) == (payload, files)
+    assert counted == []
+
+
+def test_a_family_is_drawn_from_other_seeds_until_it_passes_and_the_best_one_stays(
+    tiny_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visualizing, "took_off", lambda picture, direction: True)
+    monkeypatch.setattr(visualize, "fails", lambda score: score["percentile"] < 90)
+    plant_scores(monkeypatch, *[[PASSED] * 3] * 2)
+    steps = f"visualize.steps={visualizing.ENOUGH_STEPS}"
+    for scores, stays in (([WEAK, PASSED], 1), ([WEAK, {"percentile": 50.0, "own_rank": 1}, WEAK], 1)):
+        left = list(scores)
+        monkeypatch.setattr(visualize, "judge_family", lambda *_, left=left: left.pop(0))
+        payload, files = visualize.run(make_context(tiny_copy, steps))
+        assert left == []
+        assert payload["family"]["image"] == f"{FOLDER}/visualizations/family-again-{stays}.webp"
+        assert payload["family"]["score"] == scores[stays]
+        assert payload["family"]["image"] in files
 
 
 # --- accentuated crops -----------------------------------------------------------------------------------------
@@ -150,7 +235,7 @@ def test_a_picture_that_fails_stands_behind_an_accentuated_crop_and_another_stan
         verdicts = proper(self, pictures, rows)
         if len(rows) < 3:
             return verdicts
-        scores = ({"percentile": 95.0, "own_rank": 1}, {"percentile": 40.0, "own_rank": 1})
+        scores = (PASSED, WEAK)
         return [type(each)(scores[place == 1], each.pooled) for place, each in enumerate(verdicts)]
 
     monkeypatch.setattr(Judge, "judge", plant)
@@ -166,6 +251,15 @@ def test_a_picture_that_fails_stands_behind_an_accentuated_crop_and_another_stan
     with Image.open(tiny_copy / first.image) as image:
         assert "A" not in image.mode  # no part of a real crop is hidden
     assert {f"{names[0]}-accentuation.webp", f"{names[2]}-accentuation.webp"}.isdisjoint(list_pictures(tiny_copy))
+
+
+def test_an_accentuated_crop_that_scores_lower_than_the_computed_picture_stands_behind_it(
+    tiny_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = sorted(read_record(tiny_copy)["visualizations"])
+    plant_scores(monkeypatch, [PASSED, WEAK, PASSED], [{"percentile": 39.0, "own_rank": 1}])
+    payload, _ = visualize.run(make_context(tiny_copy))
+    assert [each["kind"] for each in payload["visualizations"][names[1]]] == ["concept", "accentuation"]
 
 
 def test_an_accentuated_crop_carries_its_specimens_credit(tiny_copy: Path) -> None:
@@ -293,6 +387,7 @@ def test_a_picture_that_never_takes_off_begins_again_from_other_seeds(
     tiny_copy: Path, monkeypatch: pytest.MonkeyPatch, counted: list[int]
 ) -> None:
     steps = f"visualize.steps={visualizing.ENOUGH_STEPS}"
+    monkeypatch.setattr(visualize, "fails", lambda score: False)  # none is drawn a second time
     with monkeypatch.context() as patch:
         patch.setattr(visualizing, "took_off", lambda picture, direction: False)
         payload, _ = visualize.run(make_context(tiny_copy, steps))

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 Box = tuple[int, int, int, int]
+Cell = tuple[int, int, int, float]  # specimen index, row, column, coefficient
 BLANK = 0.01  # standard deviation in [0, 1] under which a square is bare paper
+GRADES = {"p99": 99.0, "p90": 90.0, "p50": 50.0}  # percentiles at which a concept is shown beside its strongest crops
+COUNTER = "counter"  # and where there is least of it
+TOLERANCE = 5.0  # points that a specimen may be off its percentile
 
 
 def place_grid(width: int, height: int, *, crop_side: float, crop_stride: float) -> list[Box]:
@@ -46,7 +50,7 @@ def is_blank(square: NDArray[np.uint8]) -> bool:
     return bool((square.reshape(-1, 3).std(axis=0) / 255 < BLANK).all())
 
 
-def find_top_cells(maps: Floats, groups: Sequence[str], *, n_crops: int) -> list[list[tuple[int, int, int, float]]]:
+def find_top_cells(maps: Floats, groups: Sequence[str], *, n_crops: int) -> list[list[Cell]]:
     """Return, a concept each, the strongest cell of the strongest specimens, at most one a group.
 
     Parameters
@@ -69,7 +73,7 @@ def find_top_cells(maps: Floats, groups: Sequence[str], *, n_crops: int) -> list
     found = []
     for concept in range(n_concepts):
         taken: set[str] = set()
-        cells: list[tuple[int, int, int, float]] = []
+        cells: list[Cell] = []
         for index in np.argsort(-strength[:, concept], kind="stable"):
             coefficient = float(strength[index, concept])
             if len(cells) == n_crops or coefficient <= 0:
@@ -80,6 +84,75 @@ def find_top_cells(maps: Floats, groups: Sequence[str], *, n_crops: int) -> list
                 cells.append((int(index), row, column, coefficient))
         found.append(cells)
     return found
+
+
+def find_graded_cells(
+    maps: Floats, groups: Sequence[str], *, n_crops: int, allowed: NDArray[np.bool_], preferred: set[int]
+) -> list[dict[str, list[Cell]]]:
+    """Return, a concept each, the strongest cells of specimens that hold much, less and least of it.
+
+    A specimen's strength is its strongest cell. It stands at a percentile where that percentile lies in its step of the
+    strengths' distribution, equal ones together: from the share that is weaker to the share that is no stronger. For
+    each percentile of `GRADES` those at most `TOLERANCE` points off are taken (the nearest where all are further off),
+    for `COUNTER` the weakest below the median. No group comes twice in a concept, so a small family has fewer.
+
+    Parameters
+    ----------
+    maps
+        (n_specimens, rows, columns, n_concepts) coefficient maps, n_specimens ≥ 1.
+    groups
+        One a specimen.
+    n_crops
+        Of each kind, at most.
+    allowed
+        (n_specimens,): those that may be shown; the others count all the same.
+    preferred
+        Specimens (indices) to take before others that fit as well, since they are shown anyway; those taken are added.
+
+    Returns
+    -------
+    graded
+        For each concept {kind: cells}, by falling coefficient, ties by specimen index. Where a specimen holds nothing
+        of the concept, the cell is the middle one.
+    """
+    n_specimens, rows, columns, n_concepts = maps.shape
+    flat = maps.reshape(n_specimens, rows * columns, n_concepts)
+    best, strengths = flat.argmax(axis=1), flat.max(axis=1)  # (n_specimens, n_concepts)
+    graded = []
+    for concept in range(n_concepts):
+        strength = strengths[:, concept]
+        ordered = np.sort(strength)
+        low = np.searchsorted(ordered, strength, side="left") * 100 / n_specimens
+        high = np.searchsorted(ordered, strength, side="right") * 100 / n_specimens
+        taken: set[str] = set()
+        found: dict[str, list[Cell]] = {}
+        for kind in (*GRADES, COUNTER):
+            if kind == COUNTER:
+                fits = allowed & (high <= 50)
+                keys = [(float(strength[i]), i not in preferred, 0.0, i) for i in np.flatnonzero(fits).tolist()]
+            else:
+                off = np.maximum(0, np.maximum(low - GRADES[kind], GRADES[kind] - high))
+                fits = allowed & (off <= max(TOLERANCE, float(off.min())))
+                keys = [(0.0, i not in preferred, float(off[i]), i) for i in np.flatnonzero(fits).tolist()]
+            chosen: list[int] = []
+            for *_, index in sorted(keys):
+                if len(chosen) < n_crops and groups[index] not in taken:
+                    taken.add(groups[index])
+                    chosen.append(index)
+            preferred.update(chosen)
+            found[kind] = [
+                (index, *_place_cell(float(strength[index]), int(best[index, concept]), rows, columns))
+                for index in sorted(chosen, key=lambda each: (-float(strength[each]), each))
+            ]
+        graded.append(found)
+    return graded
+
+
+def _place_cell(strength: float, best: int, rows: int, columns: int) -> tuple[int, int, float]:
+    """Return row, column and coefficient of a map's strongest cell; the middle one's where all are 0."""
+    if strength <= 0:
+        return rows // 2, columns // 2, 0.0
+    return (*divmod(best, columns), strength)
 
 
 def _place_line(length: int, side: int, stride: int) -> list[int]:

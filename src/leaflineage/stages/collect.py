@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaflineage import __version__
+from leaflineage.expert_names import Concept, match_names, read_directions, read_names
 from leaflineage.records import (
     AtlasConcept,
     AtlasFamily,
@@ -25,10 +27,12 @@ from leaflineage.stages.context import Context
 from leaflineage.stages.describing import (
     FamilyArtifacts,
     Surroundings,
+    compare_families,
     describe_family,
     describe_label,
     describe_specimens,
     list_counted,
+    list_pictured,
 )
 from leaflineage.stages.gathering import (
     FamilyArrays,
@@ -36,14 +40,18 @@ from leaflineage.stages.gathering import (
     find_neighbours,
     find_similar_concepts,
     measure_accuracy,
+    place_on_maps,
 )
+from leaflineage.stages.nearest import find_nearest_references
 from leaflineage.stages.publishing import encode_catalogue, publish_family
 from leaflineage.stages.selection import list_specimens
 from leaflineage.store import encode_json, hash_json
 
+Floats = NDArray[np.floating]
 VERSIONED = ("torch", "torchvision", "timm", "scikit-learn", "scipy", "numpy", "pillow", "safetensors")
 INDEX_OMITS = {"crops", "image_importances", "recursion"}  # of concepts
-FAMILY_OMITS = {"image_specimens", "image_dominants", "layout"}
+FAMILY_OMITS = {"image_specimens", "image_dominants", "layout", "mistakes"}
+BLOCK_BYTES = 64 * 2**20  # of the activations whose nearest are sought in one pass over all families
 
 
 def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
@@ -55,8 +63,12 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     around = Surroundings(
         neighbours=find_neighbours(arrays) if built else {},
         similar=find_similar_concepts(arrays),
+        places=place_on_maps(arrays),
+        near_specimens=_find_near_specimens(context),
         held_out=any(each.split == "held-out" for each in context.list_used()),
+        names=(matched := _match_names(context, arrays))[0],
     )
+    outputs_of = {each.slug: each.output_index for each in context.families if each.output_index is not None}
     taxonomy = load_taxonomy(context.config.atlas.taxonomy) if context.config.atlas.taxonomy else {}
     files: dict[str, str] = {}
     families: list[dict[str, Any]] = []
@@ -77,10 +89,12 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
             **count_specimens(specimens.get(selected.name, [])),
         }
         shown: list[dict[str, Any]] = []
+        compared: dict[str, list[float]] = {}
         if selected.missing is None:
             found = _open_family(context, selected.slug)
             facts.update(describe_family(found, around))
-            shown = describe_specimens(found)
+            shown = describe_specimens(found, around)
+            compared = compare_families(found, [outputs_of[slug] for slug in built])
             counted = list_counted(found, around)
             predicted += [found.order[i] for i in counted]
             outputs += [selected.output_index] * len(counted)
@@ -88,7 +102,10 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
             files.update(publish_family(store, found))
         family = AtlasFamily.model_validate(facts)
         record = FamilyRecord(
-            family=family, specimens=[AtlasSpecimen.model_validate(each) for each in shown]
+            family=family,
+            specimens=[AtlasSpecimen.model_validate(each) for each in shown],
+            compared=built if compared else [],
+            contributions=compared,
         ).model_dump(mode="json")
         name = f"families/{selected.slug}/family.json"
         files[name] = store.write_json(name, "family", record)
@@ -107,8 +124,44 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         "versions": find_versions(),
         "seed": context.config.run.seed,
         "n_families": len(built),
+        "names": matched[1],
     }
     return manifest, files
+
+
+def _match_names(
+    context: Context, arrays: Mapping[str, FamilyArrays]
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[list[Any]]]]:
+    """Return the experts' names by concept, and which of their lines moved to another concept or found none."""
+    path = context.config.anatomy.names
+    if path is None:
+        return {}, {"moved": [], "lost": []}
+    matches = match_names(read_names(path), list_concepts(context, arrays), read_directions(path))
+    named = {
+        concept_id: {
+            "text": name.name,
+            "terms": list(name.terms),
+            "author": name.author,
+            "date": name.date,
+            "note": name.note,
+            "agree": list(name.agree),
+            "disagree": list(name.disagree),
+            "line": name.line or None,
+        }
+        for concept_id, name in matches.named.items()
+    }
+    moved = [[name.id, now, name.name, cosine] for name, now, cosine in matches.moved]
+    return named, {"moved": moved, "lost": [[name.id, name.name] for name in matches.lost]}
+
+
+def list_concepts(context: Context, arrays: Mapping[str, FamilyArrays]) -> list[Concept]:
+    """Return every shown concept of a run with its uid and its direction."""
+    found = []
+    for slug, each in sorted(arrays.items()):
+        record = context.store.read_json(f"families/{slug}/concepts.json", "concepts", stage="factorize")
+        uids = dict(zip(record["ids"], record["uids"], strict=True))
+        found += [Concept(f"{slug}/{name}", uids[name], row) for name, row in zip(each.ids, each.bank, strict=True)]
+    return found
 
 
 def find_versions() -> dict[str, str]:
@@ -130,6 +183,35 @@ def _open_family(context: Context, slug: str) -> FamilyArtifacts:
 def _summarize(found: FamilyArtifacts) -> FamilyArrays:
     columns = found.columns_of_shown()
     return FamilyArrays(found.pooled["pooled"].mean(axis=0), found.shown, found.bank["concept_bank"][columns])
+
+
+def _find_near_specimens(context: Context) -> dict[str, list[dict[str, Any]]]:
+    """Return the reference specimens nearest to each that some page shows, by id; all are compared, block by block."""
+    near: dict[str, list[dict[str, Any]]] = {}
+    waiting: list[tuple[str, str, int, Floats]] = []  # id, group, place among the references, pooled activation
+
+    def search() -> None:
+        if waiting:
+            names, groups, own, rows = zip(*waiting, strict=True)
+            found = find_nearest_references(context, np.stack(rows), groups, own=np.array(own))
+            near.update(zip(names, found, strict=True))
+            waiting.clear()
+
+    n_most = max(1, BLOCK_BYTES // (4 * context.model.map_shape[2]))
+    start = 0
+    for slug in context.list_built():
+        family = _open_family(context, slug)
+        pictured, pooled = list_pictured(family), family.pooled["pooled"]
+        visible = [index for index, each in enumerate(family.specimens) if not each.withheld]
+        for place, index in enumerate(visible):
+            each = family.specimens[index]
+            if each.id in pictured:
+                waiting.append((each.id, each.group, start + place, pooled[index]))
+        start += len(visible)
+        if len(waiting) >= n_most:
+            search()
+    search()
+    return near
 
 
 def _describe_queries(context: Context) -> list[dict[str, Any]]:
@@ -249,6 +331,6 @@ def _write_atlas(context: Context, header: dict[str, Any], slugs: list[str], que
     for slug in slugs:
         record = context.store.read_json(f"families/{slug}/family.json", "family", stage="collect")
         families.append(record["family"])
-        specimens += record["specimens"]
+        specimens += [{**each, "heatmaps": []} for each in record["specimens"]]  # too many: family.json has them
     content = {**header, "families": families, "specimens": sorted(specimens, key=lambda each: each["id"])}
     return context.store.write_bytes("atlas.json", encode_json("atlas", content))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,9 +18,13 @@ from leaflineage.stages.selection import SelectedFamily
 
 Floats = NDArray[np.floating]
 N_PREDICTED = 5
+SHORTCUTS = frozenset(
+    {"background", "foreign", "border", "source"}
+)  # flags of concepts that look beside the leaf's form
+WITHHELD = "withheld"  # stands for the id of a specimen that is
 LABEL_FIELDS = (
     "id", "group", "role", "family", "genus", "species", "split", "in_training", "source", "catalogue_number",
-    "licence", "credit", "px_per_mm",
+    "licence", "credit", "px_per_mm", "withheld",
 )  # fmt: skip
 
 
@@ -86,9 +90,19 @@ class FamilyArtifacts:
         return self._read("crops", "crops", "illustrate")
 
     @cached_property
+    def contrasts(self) -> dict[str, Any]:
+        """What `contrast` says."""
+        return self._read("contrasts", "contrasts", "contrast")
+
+    @cached_property
     def pictures(self) -> dict[str, Any]:
         """What `visualize` says."""
         return self._read("visualizations", "visualizations", "visualize")
+
+    @cached_property
+    def zones(self) -> dict[str, Any]:
+        """What `name` says."""
+        return self._read("zones", "zones", "name")
 
     @cached_property
     def recursion(self) -> dict[str, Any]:
@@ -136,13 +150,22 @@ class Surroundings:
     ----------
     neighbours, similar
         As `gathering` found them, by slug and by concept.
+    places
+        On the maps, of families by slug and of concepts by id.
+    near_specimens
+        The specimens nearest to each that some page shows, by id.
     held_out
         Whether a split is known: accuracy then counts held-out specimens only.
+    names
+        The experts' names, as fields of ConceptName, by id of the concept.
     """
 
     neighbours: Mapping[str, Sequence[Mapping[str, Any]]]
     similar: Mapping[str, Sequence[Mapping[str, Any]]]
+    places: Mapping[str, Sequence[float]]
+    near_specimens: Mapping[str, Sequence[Mapping[str, Any]]]
     held_out: bool
+    names: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def describe_family(found: FamilyArtifacts, around: Surroundings) -> dict[str, Any]:
@@ -175,7 +198,12 @@ def describe_family(found: FamilyArtifacts, around: Surroundings) -> dict[str, A
         "confused_with": count_confusions([int(found.order[i][0]) for i in counted], output, slug_of),
         "visualization": found.pictures["family"],
         "representative": found.crops["representative"],
-        "image_specimens": [each.id for each in found.specimens],
+        "thumbnails": found.crops["thumbnails"],
+        "mistakes": found.crops["mistakes"],
+        "position": around.places[slug],
+        "shortcut_share": measure_shortcuts(found),
+        "n_located": found.zones["n_usable"],
+        "image_specimens": [WITHHELD if each.withheld else each.id for each in found.specimens],
         "image_dominants": _name_dominants(found),
         "layout": place_images(_gather_importances(found)).tolist(),
         "concepts": [
@@ -201,13 +229,37 @@ def describe_label(specimen: Specimen) -> dict[str, Any]:
     return {field: getattr(specimen, field) for field in LABEL_FIELDS}
 
 
-def describe_specimens(found: FamilyArtifacts) -> list[dict[str, Any]]:
-    """Return what the atlas says of each specimen that some page of the family shows, in order of id."""
+def list_pictured(found: FamilyArtifacts) -> dict[str, dict[str, Any]]:
+    """Return what is known of the picture of each specimen that some page of the family shows, by id."""
+    pictures = {**found.crops["specimens"], **found.recursion.get("specimens", {})}
+    return {each.id: pictures[each.id] for each in found.specimens if each.id in pictures and not each.withheld}
+
+
+def compare_families(found: FamilyArtifacts, outputs: Sequence[int]) -> dict[str, list[float]]:
+    """Return each shown concept's mean contribution to several families' centred logits, the rest's and the bias.
+
+    They sum, a family each, to the mean centred logit of this family's specimens.
+    """
+    slug, columns = found.selected.slug, found.columns_of_shown()
+    means = found.ranks["mean_contributions"].astype(np.float64)[:, list(outputs)]  # (n_players, n_families)
+    logits = found.pooled["logits"].astype(np.float64)
+    centred = (logits - logits.mean(axis=1, keepdims=True)).mean(axis=0)[list(outputs)]
+    compared = {f"{slug}/{name}": means[column].tolist() for name, column in zip(found.shown, columns, strict=True)}
+    compared["rest"] = np.delete(means, columns, axis=0).sum(axis=0).tolist()
+    compared["bias"] = (centred - means.sum(axis=0)).tolist()
+    return compared
+
+
+def describe_specimens(found: FamilyArtifacts, around: Surroundings) -> list[dict[str, Any]]:
+    """Return what the atlas says of each specimen that some page of the family shows, in order of id.
+
+    Of one that is taken for another family, that family's concepts are told of too.
+    """
     logits = found.pooled["logits"].astype(np.float64)
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores /= scores.sum(axis=1, keepdims=True)
     names, slug = found.context.model.label_names, found.selected.slug
-    pictures = {**found.crops["specimens"], **found.recursion.get("specimens", {})}
+    pictures, contrasts = list_pictured(found), found.contrasts["specimens"]
     columns = dict(zip(found.shown, found.columns_of_shown(), strict=True))
     described = []
     for index, specimen in enumerate(found.specimens):
@@ -218,17 +270,21 @@ def describe_specimens(found: FamilyArtifacts) -> list[dict[str, Any]]:
         importances = {f"{slug}/{name}": float(indices[column]) for name, column in columns.items()}
         contributions["rest"] = float(own.sum()) - sum(contributions.values())
         importances["rest"] = float(indices.sum()) - sum(importances.values())
+        contributions["bias"] = float(logits[index, found.output] - logits[index].mean() - own.sum())
+        other = contrasts.get(specimen.id, {"contributions": {}, "importances": {}, "heatmaps": []})
         described.append(
             {
                 **describe_label(specimen),
                 **pictures[specimen.id],
+                "heatmaps": [*pictures[specimen.id]["heatmaps"], *other["heatmaps"]],
                 "predicted": [
                     {"family": names[int(i)] or f"output {int(i)}", "score": float(scores[index, i])}
                     for i in found.order[index][:N_PREDICTED]
                 ],
                 "dominant": f"{slug}/{found.ids[int(indices[:-1].argmax())]}" if indices.sum() > 0 else None,
-                "contributions": contributions,
-                "importances": importances,
+                "contributions": {**contributions, **other["contributions"]},
+                "importances": {**importances, **other["importances"]},
+                "neighbours": around.near_specimens.get(specimen.id, []),
             }
         )
     return sorted(described, key=lambda each: str(each["id"]))
@@ -242,6 +298,7 @@ def _describe_concept(
     ranked = next(each for each in found.importance["concepts"] if each["id"] == name)
     stability, ranks = found.concepts["stability"], found.ranks
     divided = found.recursion["concepts"].get(name)
+    located = found.zones["concepts"].get(name, {})
     return {
         "id": f"{slug}/{name}",
         "uid": found.concepts["uids"][index],
@@ -270,12 +327,40 @@ def _describe_concept(
         }
         if stability
         else None,
-        "flags": ["unstable"] if stability and is_unstable(stability["found_in"][index], stability["n_refits"]) else [],
+        "flags": list_flags(found, name),
+        "name": _describe_name(around.names.get(f"{slug}/{name}"), located.get("suggested")),
+        "zones": located.get("zones", []),
+        "leaf": located.get("leaf"),
+        "off_leaf_share": located.get("off_leaf_share"),
+        "source_auc": located.get("source_auc", {}),
         "visualizations": found.pictures["visualizations"][name],
         "crops": found.crops["crops"][name],
+        "position": around.places[f"{slug}/{name}"],
         "image_importances": ranks["indices"][:, index].tolist(),
         "similar": around.similar.get(f"{slug}/{name}", []),
     }
+
+
+def list_flags(found: FamilyArtifacts, name: str) -> list[str]:
+    """Return what a reader must know of a concept before its numbers: unstable; a shortcut by place, or by source."""
+    stability, index = found.concepts["stability"], found.ids.index(name)
+    located = found.zones["concepts"].get(name, {})
+    flags = ["unstable"] if stability and is_unstable(stability["found_in"][index], stability["n_refits"]) else []
+    flags += located.get("place_flags", [])
+    return [*flags, "source"] if located.get("source_flag") else flags
+
+
+def measure_shortcuts(found: FamilyArtifacts) -> float:
+    """Return the share of the family's importance that concepts flagged by place or by source hold."""
+    shares = {each["id"]: float(each["share"]) for each in found.importance["concepts"]}
+    return sum(shares[name] for name in found.shown if set(list_flags(found, name)) & SHORTCUTS)
+
+
+def _describe_name(expert: Mapping[str, Any] | None, suggested: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the fields of ConceptName: the expert's word wins, and the program's stands beside it."""
+    if expert is not None:
+        return {**expert, "source": "expert", "suggested": suggested["text"] if suggested else None}
+    return {**suggested, "source": "suggested"} if suggested else None
 
 
 def is_unstable(found_in: int, n_refits: int) -> bool:

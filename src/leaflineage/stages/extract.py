@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from leaflineage.concepts.crops import is_blank, place_grid
 from leaflineage.errors import ActivationError
-from leaflineage.images import cut_image, fit_image
+from leaflineage.images import Frame, cut_image, fit_image
 from leaflineage.stages.context import Context
+from leaflineage.stages.lying import make_lie
 from leaflineage.stages.reading import read_specimens, run_in_batches
 
 LARGEST_HALF = float(np.finfo(np.float16).max)  # 65504
@@ -26,10 +27,14 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     indices: list[int] = []
     blanks: list[NDArray[np.bool_]] = []
 
+    off_leaf: list[NDArray[np.bool_]] = []
+
     def read() -> Iterator[NDArray[np.uint8]]:
-        for index, _, fitted, _ in read_specimens(context, context.specimens, set_aside):
+        for index, image, fitted, frame in read_specimens(context, context.specimens, set_aside):
             indices.append(index)
             blanks.append(find_blank_cells(fitted, rows, columns))
+            if settings.min_leaf_share > 0:
+                off_leaf.append(find_off_leaf_cells(image, frame, rows, columns, least=settings.min_leaf_share))
             yield fitted
 
     def compute(images: Any) -> Any:
@@ -62,6 +67,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
                 "row": np.tile(grid[0], count).astype(np.int16),
                 "column": np.tile(grid[1], count).astype(np.int16),
                 "blank": blank,
+                **({"off_leaf": np.concatenate(off_leaf)} if off_leaf else {}),
             },
         ),
         f"{folder}/pooled.safetensors": write(
@@ -78,6 +84,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         "set_aside": set_aside,
         "n_cells": count * rows * columns,
         "n_blank_cells": int(blank.sum()),
+        "n_off_leaf_cells": int(sum(each.sum() for each in off_leaf)),
         "n_crops": 0,
         "n_blank_crops": 0,
     }
@@ -107,6 +114,20 @@ def halve(activations: NDArray[np.float32], context: Context, where: str) -> NDA
             "...), after a normalisation for instance."
         )
     return activations.astype(np.float16)
+
+
+def find_off_leaf_cells(
+    image: NDArray[np.uint8], frame: Frame, rows: int, columns: int, *, least: float
+) -> NDArray[np.bool_]:
+    """Tell, cell by cell, whether less than a share ``least`` of it is leaf; none where the leaf cannot be told."""
+    from leaflineage.anatomy import divide_cells, find_zones
+    from leaflineage.anatomy.labels import LEAF_ZONES
+
+    zones = find_zones(image)
+    if not zones.is_usable:
+        return np.zeros(rows * columns, dtype=np.bool_)
+    share = divide_cells(zones.labels, make_lie(frame), (rows, columns))[..., list(LEAF_ZONES)].sum(axis=-1)
+    return np.asarray(share < least).ravel()
 
 
 def find_blank_cells(fitted: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.bool_]:

@@ -142,7 +142,10 @@ def _choose_rows(context: Context, arrays: dict[str, NDArray[Any]]) -> tuple[Flo
     settings = context.config.concepts
     parts, owners = [], []
     if settings.fit_on != "crops":
-        keep = np.flatnonzero(~arrays["blank"]) if settings.drop_blank else np.arange(len(arrays["cells"]))
+        left_out = arrays["blank"] & settings.drop_blank
+        if "off_leaf" in arrays:
+            left_out = left_out | arrays["off_leaf"]
+        keep = np.flatnonzero(~left_out)
         if not len(keep):  # bare paper everywhere: the classifier still sees something in it
             keep = np.arange(len(arrays["cells"]))
         stride = max(1, -(-len(keep) // settings.max_cells))

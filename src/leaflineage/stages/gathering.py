@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaflineage.concepts.intervals import compute_wilson
+from leaflineage.concepts.layout import place_directions
 from leaflineage.records import Specimen
 
 Floats = NDArray[np.floating]
@@ -80,8 +81,7 @@ def count_confusions(first: Sequence[int], output: int, slug_of: Mapping[int, st
 def find_neighbours(arrays: Mapping[str, FamilyArrays]) -> dict[str, list[dict[str, Any]]]:
     """Return each family's nearest families: cosine of mean activations minus the mean of all."""
     slugs = sorted(arrays)
-    rows = np.stack([arrays[slug].mean_activation for slug in slugs]).astype(np.float64)
-    rows -= rows.mean(axis=0)
+    rows = _centre_activations(arrays)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     cosines = rows @ rows.T
     found = {}
@@ -89,6 +89,26 @@ def find_neighbours(arrays: Mapping[str, FamilyArrays]) -> dict[str, list[dict[s
         order = [i for i in np.argsort(-cosines[index], kind="stable") if i != index][:N_NEIGHBOURS]
         found[slug] = [{"slug": slugs[i], "similarity": float(np.clip(cosines[index, i], -1, 1))} for i in order]
     return found
+
+
+def place_on_maps(arrays: Mapping[str, FamilyArrays]) -> dict[str, list[float]]:
+    """Return a place in the unit square for each family, by slug, and for each shown concept, by its id."""
+    if not arrays:
+        return {}
+    slugs = sorted(arrays)
+    names = [f"{slug}/{each}" for slug in slugs for each in arrays[slug].ids]
+    places = dict(zip(slugs, place_directions(_centre_activations(arrays)).tolist(), strict=True))
+    if names:
+        bank = np.concatenate([arrays[slug].bank for slug in slugs])
+        places.update(zip(names, place_directions(bank).tolist(), strict=True))
+    return places
+
+
+def _centre_activations(arrays: Mapping[str, FamilyArrays]) -> Floats:
+    """Return (n_families, n_channels) float64: mean activations minus the mean of all, families in order of slug."""
+    rows = np.stack([arrays[slug].mean_activation for slug in sorted(arrays)]).astype(np.float64)
+    rows -= rows.mean(axis=0)
+    return rows
 
 
 def find_similar_concepts(arrays: Mapping[str, FamilyArrays]) -> dict[str, list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Score pictures against real crops of their family, and find the crop that an accentuation starts from.
+"""Score pictures against real crops, and find the crop that an accentuation starts from.
 
 The real crops of a concept are the squares that `illustrate` cuts, around each leaf's strongest cell, of at most
 ``N_LEAVES`` leaves, from the strongest to the weakest. Crops and squares of pictures are enlarged to the input alike.
@@ -6,7 +6,7 @@ The real crops of a concept are the squares that `illustrate` cuts, around each 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ from leaflineage.stages.pictures import find_centre
 from leaflineage.stages.reading import read_specimens, run_in_batches
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from leaflineage.model.split import Classifier
 
 Floats = NDArray[np.floating]
@@ -153,6 +155,39 @@ def judge_family(classifier: Classifier, squares: Sequence[Pixels], logits: Floa
         "percentile": round(measure_percentile(centred[:, output], real), N_DECIMALS),
         "own_rank": rank_own(centred, output),
     }
+
+
+def judge_subconcepts(
+    features: Callable[[Tensor], Tensor],
+    preprocessing: Preprocessing,
+    pictures: Sequence[Sequence[Pixels]],
+    bank: Floats,
+    real: Floats,
+) -> list[dict[str, float]]:
+    """Return the scores of pictures of a concept's sub-concepts, against the squares that the concept was divided on.
+
+    Parameters
+    ----------
+    features
+        (n, 3, height, width) in [0, 1] → (n, rows, columns, n_channels) at the earlier layer.
+    pictures
+        Each by its squares, in the order of the bank.
+    bank
+        (n_subconcepts, n_channels).
+    real
+        (n_squares, n_subconcepts): coefficients of the real squares, means over cells.
+    """
+    inputs = _enlarge((square for each in pictures for square in each), preprocessing)
+    answers = run_in_batches(inputs, lambda images: (features(images),))
+    found = np.stack([encode(cells.reshape(-1, cells.shape[-1]), bank).mean(axis=0) for (cells,) in answers])
+    of_picture = np.repeat(np.arange(len(pictures)), [len(each) for each in pictures])
+    return [
+        {
+            "percentile": round(measure_percentile(found[of_picture == part, part], real[:, part]), N_DECIMALS),
+            "own_rank": rank_own(found[of_picture == part], part),
+        }
+        for part in range(len(pictures))
+    ]
 
 
 def load_second_classifier(context: Context) -> Classifier | None:

@@ -2,6 +2,7 @@
 
 ``importances.csv`` has a line a specimen: whether it is counted and named rightly, its centred logit, and each player's
 total Sobol index and contribution (the residual's last), and the bias: contributions and bias sum to the centred logit.
+A specimen that is withheld keeps its numbers there and loses its name; in the table of specimens it has no line.
 ``bank.safetensors`` holds the concept bank and every specimen's coefficients; with the head's weights
 (``head.safetensors``) they give the contributions again.
 """
@@ -15,7 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from leaflineage.records import Specimen
-from leaflineage.stages.describing import FamilyArtifacts
+from leaflineage.stages.describing import WITHHELD, FamilyArtifacts
 from leaflineage.store import Store
 
 CATALOGUE_COLUMNS = (
@@ -48,15 +49,18 @@ def encode_importances(found: FamilyArtifacts) -> bytes:
         bias = centred[index] - contributions.sum()
         numbers = [centred[index], *found.ranks["indices"][index], *contributions, bias]
         right = "true" if found.order[index][0] == found.output else "false"
-        label = [specimen.id, specimen.group, specimen.split, right]
+        name = [WITHHELD, WITHHELD] if specimen.withheld else [specimen.id, specimen.group]
+        label = [*name, specimen.split, right]
         lines.append([*label, *(f"{float(number):.9g}" for number in numbers)])
     return encode_table([header, *lines])
 
 
 def encode_catalogue(specimens: Iterable[Specimen]) -> bytes:
-    """Return all specimens as CSV, those set aside included."""
+    """Return all specimens as CSV, those set aside included and those withheld left out."""
     lines = []
     for each in specimens:
+        if each.withheld:
+            continue
         row = each.model_dump(mode="json")
         lines.append(["" if row[column] is None else str(row[column]) for column in CATALOGUE_COLUMNS])
     return encode_table([list(CATALOGUE_COLUMNS), *lines])

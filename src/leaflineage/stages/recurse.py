@@ -16,7 +16,7 @@ from leaflineage.images import Box, Frame, cut_image, fit_image
 from leaflineage.records import Crop, Importance, Recursion, Specimen, Subconcept, Visualization
 from leaflineage.stages.context import Context
 from leaflineage.stages.extract import find_blank_cells
-from leaflineage.stages.pictures import find_centre, write_heatmap, write_specimen, write_square
+from leaflineage.stages.pictures import describe_heatmaps, find_centre, write_heatmap, write_specimen, write_square
 from leaflineage.stages.reading import read_specimens, run_in_batches, to_tensor
 from leaflineage.stages.seeds import derive_seed
 
@@ -83,7 +83,8 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     }
     from leaflineage.stages.visualizing import name_record
 
-    crops, specimens, files = _write_crops(context, listed, divided)
+    shown_rows = {f"{context.slug}/{name}": row for name, row in zip(shown, rows, strict=True)}
+    crops, specimens, files = _write_crops(context, listed, divided, arrays["maps"], shown_rows)
     visualizations, more = _write_visualizations(context, classifier, cut, divided)
     files.update(more)
     pictures = [each["image"] for parts in visualizations.values() for each in parts]
@@ -237,9 +238,20 @@ def _make_measure(
 
 
 def _write_crops(
-    context: Context, listed: Sequence[Specimen], divided: dict[str, _Divided]
+    context: Context,
+    listed: Sequence[Specimen],
+    divided: dict[str, _Divided],
+    family_maps: Floats,
+    concepts: dict[str, int],
 ) -> tuple[dict[str, list[list[Crop]]], dict[str, Any], dict[str, str]]:
     """Write each sub-concept's squares and heat maps, and those specimens that `illustrate` has no picture of.
+
+    Parameters
+    ----------
+    family_maps
+        (n_specimens, rows, columns, n_concepts) coefficient maps of the family's own concepts.
+    concepts
+        {id in the atlas: row of the family's bank} of the shown ones.
 
     Returns
     -------
@@ -254,7 +266,9 @@ def _write_crops(
     wanted: dict[int, list[tuple[str, int, int, int, int, int, float]]] = {}
     for name, each in divided.items():
         groups = [listed[square.index].group for square in each.squares]
-        top_cells = find_top_cells(each.division.coefficient_maps, groups, n_crops=N_SHOWN)
+        hidden = np.array([listed[square.index].withheld for square in each.squares])
+        maps = np.where(hidden[:, None, None, None], 0, each.division.coefficient_maps)
+        top_cells = find_top_cells(maps, groups, n_crops=N_SHOWN)
         for part, cells in enumerate(top_cells):
             for number, (position, row, column, coefficient) in enumerate(cells):
                 index = each.squares[position].index
@@ -265,12 +279,14 @@ def _write_crops(
     specimens: dict[str, Any] = {}
     files: dict[str, str] = {}
     order = sorted(wanted)
-    for place, image, _, _ in read_specimens(context, [listed[index] for index in order], {}):
-        specimen = listed[order[place]]
+    maxima = family_maps.astype(np.float32).max(axis=(0, 1, 2))
+    for place, image, _, whole in read_specimens(context, [listed[index] for index in order], {}):
+        specimen, size = listed[order[place]], (image.shape[1], image.shape[0])
         if specimen.id not in illustrated:
-            facts, sha256 = write_specimen(context.store, f"{folder}/recursion", specimen, image)
+            facts, pictures = write_specimen(context.store, f"{folder}/recursion", specimen, image)
+            facts["heatmaps"] = describe_heatmaps(concepts, family_maps[order[place]], maxima, whole, size)
             specimens[specimen.id] = facts
-            files[facts["image"]] = sha256
+            files.update(pictures)
         for name, part, number, position, row, column, coefficient in wanted[order[place]]:
             maps = divided[name].division.coefficient_maps[..., part]
             frame = _make_frame(context, divided[name].squares[position].box, image)
@@ -279,7 +295,6 @@ def _write_crops(
             facts, sha256 = write_square(context.store, f"{folder}/recursion/crops/{stem}", specimen, image, box)
             files[facts["image"]] = sha256
             heatmap, maximum = f"{folder}/recursion/heatmaps/{stem}", float(maps.max())
-            size = (image.shape[1], image.shape[0])
             files[heatmap] = write_heatmap(context.store, heatmap, maps[position], frame, size, maximum=maximum)
             found[name][part][number] = Crop(
                 specimen=specimen.id,
@@ -320,7 +335,10 @@ def _place_box(square: Box, row: int, column: int, map_shape: tuple[int, int]) -
 def _write_visualizations(
     context: Context, classifier: Classifier, cut: Cut, divided: dict[str, _Divided]
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
-    """Write one feature visualisation a sub-concept, at the earlier layer."""
+    """Write one feature visualisation a sub-concept, at the earlier layer, each with its score."""
+    from leaflineage.featviz.objective import COSINE_POWER
+    from leaflineage.featviz.scoring import SQUARE_SIDES
+    from leaflineage.stages.judging import judge_subconcepts, read_squares
     from leaflineage.stages.visualizing import Sitter, prepare_canvas, write_visualizations
 
     folder, seed = f"families/{context.slug}", context.config.run.seed
@@ -340,12 +358,22 @@ def _write_visualizations(
         prepare_canvas(context),
         steps=context.config.visualize.steps,
         layer=cut.name,
+        cosine_power=COSINE_POWER,
         device=str(classifier.device),
     )
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in divided}
     for (name, _), (facts, _) in zip(names, written, strict=True):
         found[name].append(facts)
-    return found, {facts["image"]: sha256 for facts, sha256 in written}
+    for name, each in divided.items():
+        scores = judge_subconcepts(
+            lambda images: classifier.features_at(cut, images),
+            context.model.preprocessing,
+            [read_squares(context, facts["image"], sides=SQUARE_SIDES) for facts in found[name]],
+            each.division.concept_bank,
+            each.division.coefficient_maps.mean(axis=(1, 2)),
+        )
+        found[name] = [{**facts, "score": score} for facts, score in zip(found[name], scores, strict=True)]
+    return found, {name: sha256 for _, files in written for name, sha256 in files.items()}
 
 
 def _describe(

@@ -43,8 +43,9 @@ def list_specimens(catalogue: Catalogue) -> dict[str, list[Specimen]]:
 
 
 def list_queries(catalogue: Catalogue) -> list[Specimen]:
-    """Return the specimens without a family that can be used."""
-    return [each for each in catalogue.specimens if each.role == "query" and each.set_aside is None]
+    """Return the specimens without a family that can be used and shown."""
+    usable = [each for each in catalogue.specimens if each.role == "query" and each.set_aside is None]
+    return [each for each in usable if not each.withheld]
 
 
 def choose_evenly(specimens: list[Specimen], n: int) -> list[Specimen]:

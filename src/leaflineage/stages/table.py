@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from leaflineage.expert_names import locate_directions
 from leaflineage.records import SCHEMAS
 from leaflineage.stages.context import Context
 from leaflineage.stages.selection import choose_probe
@@ -133,6 +134,36 @@ def _read_importances(context: Context) -> dict[str, Any]:
     return {**_read_head(context), "importances": context.store.hash_file(name)}
 
 
+def _read_sampled(context: Context) -> dict[str, Any]:
+    """Return what `inspect` found, and where the pictures of the sample of all families come from."""
+    sampled = context.store.read_json("probe.json", "probe", stage="probe")["specimens"]
+    sources = {each.id: each.source for each in context.list_used()}
+    return {
+        **_read_classifier(context),
+        "sources": [[name, sources.get(name)] for name in sampled],
+    }
+
+
+def _read_mistakes(context: Context) -> dict[str, Any]:
+    """Return which of the family's specimens are mistaken and shown, and the banks of the families they were taken for.
+
+    Other families change: only those that a mistake leads to are an input.
+    """
+    crops = context.store.read_json(f"families/{context.slug}/crops.json", "crops", stage="illustrate")
+    taken_for = {each["specimen"]: each["family"] for each in crops.get("mistakes", ())}
+    named = set(taken_for.values())
+    return {
+        **_read_classifier(context),
+        "mistakes": taken_for,
+        "specimens": [[each.id, each.sha256] for each in context.specimens if each.id in taken_for],
+        "families": {
+            family.slug: [family.output_index, _hash_family(context, family.slug, ("factorize", "rank"))]
+            for family in context.families
+            if family.name in named and family.missing is None
+        },
+    }
+
+
 def _read_banks(context: Context) -> dict[str, Any]:
     """Return the queries and, where there are any, every family's bank and activations and the leaves' groups."""
     queries = [[e.id, e.sha256, e.group, e.licence, e.credit, e.source] for e in context.list_queries()]
@@ -140,7 +171,7 @@ def _read_banks(context: Context) -> dict[str, Any]:
     if queries:
         stages = ("extract", "factorize", "rank")
         inputs["families"] = {slug: _hash_family(context, slug, stages) for slug in context.list_built()}
-        inputs["references"] = [[each.id, each.group] for each in context.list_used()]
+        inputs["references"] = [[each.id, each.group, each.withheld] for each in context.list_used()]
     return inputs
 
 
@@ -152,8 +183,15 @@ def _read_everything(context: Context) -> dict[str, Any]:
         "catalogue": context.store.hash_file("catalogue.json"),
         "queries": context.store.hash_artifact("queries/queries.json"),
         "taxonomy": context.hash_outside(context.config.atlas.taxonomy),
+        "names": [context.hash_outside(path) for path in _list_names(context)],
         "families": {slug: _hash_family(context, slug, FAMILY_STAGES) for slug in context.list_built()},
     }
+
+
+def _list_names(context: Context) -> list[Path]:
+    """Return the file of the experts' names and the one of their directions, where the config names any."""
+    path = context.config.anatomy.names
+    return [] if path is None else [path, locate_directions(path)]
 
 
 def _hash_family(context: Context, slug: str, stages: tuple[str, ...]) -> dict[str, Any]:
@@ -199,7 +237,15 @@ STAGES: dict[str, Stage] = {
             kind="probe",
             record="probe.json",
             settings=("specimens.max_pixels",),
-            sources=("concepts/crops.py", "model/", "stages/extract.py", "stages/reading.py", *CONTRACTS),
+            sources=(
+                "anatomy/",
+                "concepts/crops.py",
+                "model/",
+                "stages/extract.py",
+                "stages/lying.py",
+                "stages/reading.py",
+                *CONTRACTS,
+            ),
             inputs=_read_probed,
         ),
         Stage(
@@ -211,9 +257,10 @@ STAGES: dict[str, Stage] = {
                 "concepts.crop_side",
                 "concepts.crop_stride",
                 "concepts.drop_blank",
+                "concepts.min_leaf_share",
                 "specimens.max_pixels",
             ),
-            sources=("model/", "concepts/crops.py", "stages/reading.py", *CONTRACTS),
+            sources=("anatomy/", "model/", "concepts/crops.py", "stages/lying.py", "stages/reading.py", *CONTRACTS),
             specimen_fields=("id", "sha256"),
             disposable=("families/{slug}/activations.safetensors",),
             inputs=_read_classifier,
@@ -309,14 +356,55 @@ STAGES: dict[str, Stage] = {
                 *CONTRACTS,
             ),
             reads=("extract", "factorize", "rank"),
-            specimen_fields=("id", "sha256", "group", "licence", "credit", "source"),
-            inputs=_read_classifier,
+            specimen_fields=("id", "sha256", "group", "split", "licence", "credit", "source", "withheld"),
+            inputs=_read_head,
+        ),
+        Stage(
+            name="contrast",
+            kind="contrasts",
+            record="families/{slug}/contrasts.json",
+            settings=("importance.half_width", "importance.max_evaluations", "specimens.max_pixels", "run.seed"),
+            sources=(
+                "concepts/bootstrap.py",
+                "concepts/crops.py",
+                "concepts/encoding.py",
+                "concepts/importance.py",
+                "concepts/intervals.py",
+                "concepts/sobol.py",
+                "model/",
+                "stages/laying.py",
+                "stages/pictures.py",
+                "stages/rank.py",
+                "stages/reading.py",
+                *CONTRACTS,
+            ),
+            inputs=_read_mistakes,
+        ),
+        Stage(
+            name="name",
+            kind="zones",
+            record="families/{slug}/zones.json",
+            settings=("anatomy.suggest", "concepts.crop_side", "specimens.max_pixels", "run.seed"),
+            sources=(
+                "anatomy/",
+                "concepts/crops.py",
+                "concepts/encoding.py",
+                "stages/lying.py",
+                "stages/pictures.py",
+                "stages/reading.py",
+                "stages/seeds.py",
+                *CONTRACTS,
+            ),
+            reads=("extract", "factorize", "rank", "probe"),
+            specimen_fields=("id", "sha256", "group", "source", "px_per_mm"),
+            inputs=_read_sampled,
         ),
         Stage(
             name="visualize",
             kind="visualizations",
             record="families/{slug}/visualizations.json",
             settings=(
+                "atlas.licences",
                 "concepts.crop_side",
                 "visualize.size",
                 "visualize.steps",
@@ -338,7 +426,7 @@ STAGES: dict[str, Stage] = {
                 "stages/visualizing.py",
                 *CONTRACTS,
             ),
-            specimen_fields=("id", "sha256", "group", "licence", "credit", "source"),
+            specimen_fields=("id", "sha256", "group", "licence", "credit", "source", "withheld"),
             inputs=_read_shown,
         ),
         Stage(
@@ -346,6 +434,7 @@ STAGES: dict[str, Stage] = {
             kind="recursion",
             record="families/{slug}/recursion.json",
             settings=(
+                "atlas.licences",
                 "concepts.crop_side",
                 "concepts.drop_blank",
                 "concepts.max_iterations",
@@ -365,9 +454,12 @@ STAGES: dict[str, Stage] = {
                 "concepts/factorization.py",
                 "concepts/recursion.py",
                 "concepts/sobol.py",
+                "anatomy/",
                 "featviz/",
                 "model/",
                 "stages/extract.py",
+                "stages/lying.py",
+                "stages/judging.py",
                 "stages/pictures.py",
                 "stages/reading.py",
                 "stages/seeds.py",
@@ -375,7 +467,7 @@ STAGES: dict[str, Stage] = {
                 *CONTRACTS,
             ),
             reads=("extract", "factorize", "rank", "illustrate"),
-            specimen_fields=("id", "sha256", "group", "licence", "credit", "source"),
+            specimen_fields=("id", "sha256", "group", "licence", "credit", "source", "withheld"),
             inputs=_read_divided,
         ),
         Stage(
@@ -389,7 +481,10 @@ STAGES: dict[str, Stage] = {
                 "concepts/importance.py",
                 "concepts/intervals.py",
                 "concepts/crops.py",
+                "concepts/nearest.py",
                 "concepts/sobol.py",
+                "stages/laying.py",
+                "stages/nearest.py",
                 "stages/pictures.py",
                 "stages/rank.py",
                 "stages/reading.py",
@@ -424,10 +519,13 @@ STAGES: dict[str, Stage] = {
                 "concepts/bootstrap.py",
                 "concepts/intervals.py",
                 "concepts/layout.py",
+                "concepts/nearest.py",
                 "stages/describing.py",
                 "stages/gathering.py",
+                "stages/nearest.py",
                 "stages/publishing.py",
                 "specimens/",
+                "expert_names.py",
                 *CONTRACTS,
             ),
             inputs=_read_everything,

@@ -1,9 +1,10 @@
 """What `visualize` and `recurse` share: the family's spectrum, and drawing pictures one by one, each stored when done.
 
-A picture lies beside a record of its own, ``concept-03.webp`` and ``concept-03.json``, written last. That record's
+A picture lies beside smaller copies and a record of its own, ``concept-03.json``, written last. That record's
 fingerprint is over all the picture depends on and nothing else: its row of a bank, spectrum and colours, seed, earlier
 views, settings, classifier, layer and code. So a build that was ended in the middle of a family keeps what was drawn,
-and a change of one row draws one picture again.
+and a change of one row draws one picture again. Licence, credit and source are no part of it: where they change, the
+picture is labelled anew.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaflineage.featviz.maco import FeatureVisualization, visualize_concepts
+from leaflineage.featviz.precision import can_reduce, choose_precision, reduce_precision
 from leaflineage.featviz.spectrum import Palette, estimate_spectrum
-from leaflineage.images import encode_webp, fit_image
+from leaflineage.images import encode_webp, fit_image, label_webp, shrink_webp
+from leaflineage.records import name_smaller
 from leaflineage.stages.context import Context
 from leaflineage.stages.reading import read_specimens
 from leaflineage.stages.seeds import derive_seed
@@ -39,6 +42,9 @@ N_STARTS = 3  # seeds tried, where a picture stays where it began,
 ENOUGH_STEPS = 32  # though it had as many steps
 LEAST_COSINE = 0.25  # of a picture's pooled activations with its direction; what is drawn well reaches 0.4 to 0.8
 QUALITY = 84
+SMALLER_QUALITY = 75
+SMALLER_WIDTHS = (96, 192)  # px, of a picture's smaller copies, beside one half as wide
+Written = tuple[dict[str, Any], dict[str, str]]  # what the atlas says of a picture, and the sha256 of each of its files
 # Whose change draws every picture again.
 DRAWN_BY = ("featviz", "model", "images.py", "stages/reading.py", "stages/seeds.py", "stages/visualizing.py")
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -106,9 +112,10 @@ def write_visualizations(
     *,
     steps: int,
     layer: str,
+    cosine_power: float,
     device: str,
-) -> list[tuple[dict[str, Any], str]]:
-    """Draw what is not drawn yet, colours in RGB, opacity in alpha; return what the atlas says of each, and its sha256.
+) -> list[Written]:
+    """Draw what is not drawn yet, colours in RGB, opacity in alpha; return what the atlas says of each, and its files.
 
     Parameters
     ----------
@@ -118,11 +125,30 @@ def write_visualizations(
         Of each picture, at most.
     layer
         Where the features end.
+    cosine_power
+        Of the objective.
     """
     settings = context.config.visualize
-    fingerprints = [_fingerprint(context, sitter, canvas, steps, layer) for sitter in sitters]
-    written = [read_picture(context, each.path, found) for each, found in zip(sitters, fingerprints, strict=True)]
+    fingerprints = [_fingerprint(context, sitter, canvas, steps, layer, cosine_power) for sitter in sitters]
+    label = label_computed(context)
+    written = [
+        _label_again(context, each.path, found, label) for each, found in zip(sitters, fingerprints, strict=True)
+    ]
     n_slots = choose_slots(context, device)
+    if can_reduce(device) and None in written:
+        features = choose_precision(  # whatever is left to draw, from the same pictures
+            features,
+            reduce_precision(features, device),
+            np.stack([each.direction for each in sitters]),
+            canvas.spectrum,
+            canvas.palette,
+            input_size=context.model.preprocessing.input_size,
+            n_crops=settings.crops,
+            n_slots=n_slots,
+            seeds=[each.seed for each in sitters],
+            cosine_power=cosine_power,
+            device=device,
+        )
     n_starts = N_STARTS if steps >= ENOUGH_STEPS else 1
     for start in range(n_starts):
         waiting = [index for index, found in enumerate(written) if found is None]
@@ -145,6 +171,7 @@ def write_visualizations(
                 "steps": picture.n_steps,
                 "objective": float(picture.objectives[-max(1, picture.n_steps // 10) :].mean()),
             }
+            content = label_webp(content, **label)
             written[index] = write_picture(
                 context, sitters[index].path, content, facts, fingerprint=fingerprints[index]
             )
@@ -161,6 +188,7 @@ def write_visualizations(
             patience=max(LEAST_PATIENCE, steps // 4),
             seeds=seeds,
             repelled_from=[sitters[index].repelled_from for index in waiting],
+            cosine_power=cosine_power,
             device=device,
             on_finished=partial(store, last=start == n_starts - 1, waiting=waiting, seeds=seeds),
         )
@@ -191,21 +219,46 @@ def write_picture(
     facts: dict[str, Any],
     *,
     fingerprint: str,
-) -> tuple[dict[str, Any], str]:
-    """Write a picture and its own record, last; return what the atlas says of it, and its sha256."""
-    sha256 = context.store.write_bytes(path, content)
+) -> Written:
+    """Write a picture, its smaller copies and its own record, last; return what the atlas says of it, and its files."""
     size = context.config.visualize.size
-    payload = {"visualization": {**facts, "image": path, "width": size, "height": size}}
-    context.store.commit(name_record(path), "visualization", payload, fingerprint=fingerprint, files={path: sha256})
-    return payload["visualization"], sha256
+    widths = [each for each in sorted({*SMALLER_WIDTHS, size // 2}) if 0 < each < size]
+    files = {path: context.store.write_bytes(path, content)}
+    for width in widths:
+        name = name_smaller(path, width)
+        files[name] = context.store.write_bytes(name, shrink_webp(content, width=width, quality=SMALLER_QUALITY))
+    payload = {"visualization": {**facts, "image": path, "width": size, "height": size, "smaller": widths}}
+    context.store.commit(name_record(path), "visualization", payload, fingerprint=fingerprint, files=files)
+    return payload["visualization"], files
 
 
-def read_picture(context: Context, path: str, fingerprint: str) -> tuple[dict[str, Any], str] | None:
-    """Return what the atlas says of a picture and its sha256, None where it is to be drawn."""
+def read_picture(context: Context, path: str, fingerprint: str) -> Written | None:
+    """Return what the atlas says of a picture and its files, None where it is to be drawn."""
     if context.store.find_staleness(name_record(path), "visualization", fingerprint) is not None:
         return None
     record = context.store.read_json(name_record(path), "visualization")
-    return record["visualization"], record["files"][path]
+    return record["visualization"], record["files"]
+
+
+def _label_again(context: Context, path: str, fingerprint: str, label: dict[str, str | None]) -> Written | None:
+    """Return what the atlas says of a picture and its files, labelled anew where the label changed; None as above."""
+    found = read_picture(context, path, fingerprint)
+    if found is None:
+        return None
+    content = context.store.path(path).read_bytes()
+    labelled = label_webp(content, **label)
+    return found if labelled == content else write_picture(context, path, labelled, found[0], fingerprint=fingerprint)
+
+
+def label_computed(context: Context) -> dict[str, str | None]:
+    """Return licence, credit and source of a picture that is computed from a family's specimens."""
+    sources = ", ".join(sorted({each.source for each in context.specimens if each.source and not each.withheld}))
+    origin = f"computed by LeafLineage from leaves of {context.family.name}"
+    return {
+        "licence": context.config.atlas.licences.images,
+        "credit": "computed by LeafLineage",
+        "source": f"{origin} ({sources})" if sources else origin,
+    }
 
 
 def name_record(path: str) -> str:
@@ -245,12 +298,13 @@ def hash_array(array: NDArray[Any]) -> str:
     return hashlib.sha256(f"{plain.dtype} {plain.shape}".encode() + plain.tobytes()).hexdigest()
 
 
-def _fingerprint(context: Context, sitter: Sitter, canvas: Canvas, steps: int, layer: str) -> str:
+def _fingerprint(context: Context, sitter: Sitter, canvas: Canvas, steps: int, layer: str, cosine_power: float) -> str:
     """Return the fingerprint of one picture."""
     return hash_json(
         {
             **describe_drawing(context),
             "canvas": canvas.sha256,
+            "cosine_power": cosine_power,
             "direction": hash_array(sitter.direction),
             "kind": sitter.kind,
             "layer": layer,
