@@ -1,9 +1,7 @@
 // @ts-check
-// Small conveniences: the theme switch, copy buttons, a random family, the filter of families, plates that open.
+// Small conveniences on every page: the theme switch, copy buttons, plates that open.
 "use strict";
 (function () {
-  /** @type {{[key: string]: string}} */
-  // @ts-ignore: defined by assets/words.js
   const words = LEAFLINEAGE_WORDS;
   const root = document.documentElement;
 
@@ -32,50 +30,23 @@
 
   for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button[data-copy]"))) {
     button.addEventListener("click", async () => {
-      const source = document.getElementById(button.dataset.copy || "");
-      if (!source) return;
+      const sources = (button.dataset.copy || "").split(" ").map((id) => document.getElementById(id)).filter((each) => each !== null);
+      if (!sources.length) return;
       const label = button.textContent;
       try {
-        await navigator.clipboard.writeText(source.textContent || "");
+        await navigator.clipboard.writeText(sources.map((each) => each.textContent).join("\n\n") + "\n");
         button.textContent = words.copied;
         say(words.copied);
       } catch {
-        source.hidden = false;
-        getSelection()?.selectAllChildren(source);
+        for (const each of sources) {
+          const folded = each.closest("details");
+          if (folded) folded.open = true;
+        }
+        getSelection()?.selectAllChildren(sources[0]);
         say(words.not_copied);
       }
       setTimeout(() => { button.textContent = label; }, 2000);
     });
-  }
-
-  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("a[data-random]"))) {
-    link.addEventListener("click", (event) => {
-      // @ts-ignore: defined by assets/search-index.js
-      const families = LEAFLINEAGE_INDEX.entries.filter((/** @type {any[]} */ entry) => entry[0] === 0);
-      if (!families.length) return;
-      event.preventDefault();
-      const chosen = families[Math.floor(Math.random() * families.length)];
-      location.href = (root.dataset.root || "") + chosen[3];
-    });
-  }
-
-  for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll("input[data-filter]"))) {
-    const table = document.getElementById(input.dataset.filter || "");
-    const count = document.querySelector("[data-filter-count]");
-    if (!table) continue;
-    const rows = /** @type {HTMLElement[]} */ ([...table.querySelectorAll("tbody tr")]);
-    const filter = () => {
-      const wanted = input.value.trim().toLowerCase().split(/\s+/);
-      let shown = 0;
-      for (const row of rows) {
-        const fits = wanted.every((word) => (row.dataset.terms || "").includes(word));
-        row.hidden = !fits;
-        if (fits) shown += 1;
-      }
-      if (count) count.textContent = words.shown.replace("{n}", String(shown)).replace("{all}", String(rows.length));
-    };
-    input.addEventListener("input", filter);
-    filter();
   }
 
   const plates = /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll("details.concept"));

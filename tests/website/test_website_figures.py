@@ -144,8 +144,8 @@ def test_rows_of_a_single_leaf_carry_numbers_and_no_interval(made: tuple[Site, A
     site, family = made
     rows, _ = make_rows(site, links.family_page(family.slug), show_one_leaf(family))
     for row in rows:
-        assert (row.reach, row.interval, row.logits_interval, row.share_interval) == (None, None, None, None)
-    assert rows[0].index is not None
+        assert (row.reach, row.logits_interval, row.share_interval) == (None, None, None)
+    assert rows[0].share is not None
 
 
 @pytest.mark.parametrize(("exact", "kind"), [(True, "exact"), (False, "sampled")])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from website.synthetic_run import make_run
 
-from leaflineage.records import AtlasFamily, AtlasSpecimen, Crop, FamilyRecord, Index, Neighbour
+from leaflineage.records import AtlasFamily, AtlasSpecimen, FamilyRecord, Index, Neighbour
 from leaflineage.resources import find_resource
 from leaflineage.website.contents import list_pages
 from leaflineage.website.context import Site, is_built
-from leaflineage.website.striking import choose_concept, choose_opening, measure_colour
+from leaflineage.website.striking import Shown, choose_example, measure_merit, open_picture
 from leaflineage.website.view_family import view_family
 from leaflineage.website.view_method import view_method
 from leaflineage.website.words import Words
@@ -37,51 +40,67 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Site(index, words, plan, None, None), records
 
 
-def save_pair(folder: Path, colour: tuple[int, int, int], active: bool) -> tuple[Path, Path]:
-    """A specimen grey but for its left half, and a veil lifted there or nowhere."""
-    pixels = np.full((32, 32, 3), 128, dtype=np.uint8)
-    pixels[:, :16] = colour
-    veil = np.full((32, 32, 4), 250, dtype=np.uint8)
-    veil[:, :, 3] = 255
-    if active:
-        veil[:, :16, 3] = 0
-    Image.fromarray(pixels).save(folder / "leaf.png")
-    Image.fromarray(veil).save(folder / "veil.png")
-    return folder / "leaf.png", folder / "veil.png"
+def open_made(sizes: dict[str, float]) -> Callable[[str], NDArray[np.float64]]:
+    """Pictures as made up: green leaves, and veils lifted in a square whose place and height the name gives."""
+
+    def look(source: str) -> NDArray[np.float64]:
+        picture = np.zeros((12, 12, 4))
+        if "heatmaps" not in source:
+            picture[:, :, 1] = 0.6
+            picture[:, :, 3] = 1.0
+            return picture
+        picture[:, :, 3] = 1.0
+        corner = 6 * (int(source.split("concept-")[1][:2]) % 2)
+        picture[corner : corner + 4, corner : corner + 4, 3] = 1 - sizes.get(source, 0.9)
+        return picture
+
+    return look
 
 
-def test_the_colour_that_comes_back_is_the_chroma_where_the_concept_is_active(tmp_path: Path) -> None:
-    assert measure_colour(*save_pair(tmp_path, (0, 102, 0), active=True)) == pytest.approx(0.4)
-
-
-def test_a_grey_leaf_and_a_concept_that_is_nowhere_give_no_colour_back(tmp_path: Path) -> None:
-    assert measure_colour(*save_pair(tmp_path, (90, 90, 90), active=True)) == 0
-    assert measure_colour(*save_pair(tmp_path, (0, 102, 0), active=False)) == 0
-
-
-def test_a_picture_that_cannot_be_read_gives_no_colour_back(tmp_path: Path) -> None:
-    (tmp_path / "broken.webp").write_bytes(b"no picture")
-    assert measure_colour(tmp_path / "broken.webp", tmp_path / "none.webp") == 0
-
-
-def test_the_opening_is_the_weighty_concept_with_most_colour(made: Made) -> None:
+def test_the_opening_is_a_leaf_on_which_several_concepts_are_told_apart(made: Made) -> None:
     _, records = made
     families = [family for family, _ in records.values()]
-    wanted = families[-1]
-
-    def colour_of(specimen: AtlasSpecimen, crop: Crop) -> float:
-        return 0.9 if crop == choose_concept(wanted).crops[2] else 0.001
-
-    chosen = choose_opening(families, lambda slug: records[slug], colour_of)
-    assert chosen == (wanted, choose_concept(wanted).crops[2])
-
-
-def test_without_any_colour_the_weightiest_concept_opens(made: Made) -> None:
-    _, records = made
-    families = [family for family, _ in records.values()]
-    chosen = choose_opening(families, lambda slug: records[slug], lambda specimen, crop: 0.0)
+    chosen = choose_example(families, lambda slug: records[slug], open_made({}), 6)
     assert chosen is not None
-    assert chosen[0] == max(families, key=lambda each: choose_concept(each).importance.interval[0])
+    assert len(chosen.shown) >= 2
+    assert all(each.concept.importance.contribution > 0 for each in chosen.shown)
+    assert [each.concept.rank for each in chosen.shown] == sorted(each.concept.rank for each in chosen.shown)
+
+
+def test_a_concept_that_is_faint_on_the_leaf_is_not_outlined(made: Made) -> None:
+    _, records = made
+    family, _ = next(iter(records.values()))
+    faint = {crop.heatmap: 0.1 for concept in family.concepts for crop in concept.crops}
+    chosen = choose_example([family], lambda slug: records[slug], open_made(faint), 6)
+    assert chosen is not None
+    assert all(not np.allclose(each.heat.max(), 0.1) for each in chosen.shown)
+
+
+def test_concepts_in_different_places_have_more_merit_than_concepts_in_one(made: Made) -> None:
+    _, records = made
+    concepts = next(iter(records.values()))[0].concepts
+    leaf = np.ones((12, 12, 4)) * [0.2, 0.6, 0.2, 1.0]
+    here, there = np.zeros((12, 12)), np.zeros((12, 12))
+    here[1:5, 1:5] = there[7:11, 7:11] = 1.0
+    apart = measure_merit(leaf, (Shown(concepts[0], here), Shown(concepts[1], there)), 6)
+    together = measure_merit(leaf, (Shown(concepts[0], here), Shown(concepts[1], here)), 6)
+    grey = measure_merit(np.ones((12, 12, 4)) * 0.5, (Shown(concepts[0], here), Shown(concepts[1], there)), 6)
+    assert apart > 1.5 * together
+    assert apart > 2 * grey > 0
+    assert measure_merit(leaf, (), 6) == 0
+
+
+def test_a_picture_is_read_from_the_run_or_from_its_address_and_none_where_there_is_none(tmp_path: Path) -> None:
+    Image.new("LA", (3, 2), (250, 51)).save(tmp_path / "veil.webp", "WEBP", lossless=True)
+    address = "data:image/webp;base64," + base64.b64encode((tmp_path / "veil.webp").read_bytes()).decode()
+    for source in ("veil.webp", address):
+        picture = open_picture(tmp_path, source)
+        assert picture is not None
+        assert picture.shape == (2, 3, 4)
+        assert picture[:, :, 3] == pytest.approx(0.2)
+    (tmp_path / "broken.webp").write_bytes(b"no picture")
+    assert open_picture(tmp_path, "broken.webp") is None
+    assert open_picture(tmp_path, "absent.webp") is None
 
 
 def test_a_family_that_is_unlike_is_never_listed_as_near(made: Made) -> None:
@@ -90,7 +109,7 @@ def test_a_family_that_is_unlike_is_never_listed_as_near(made: Made) -> None:
     near, unlike = list(records)[1:3]
     listed = [Neighbour(slug=near, similarity=0.31), Neighbour(slug=unlike, similarity=0.03)]
     page = view_family(site, family.model_copy(update={"neighbours": listed}), specimens, (None, None))
-    assert [round(similarity, 2) for _, similarity, _ in page.neighbours] == [0.31]
+    assert [round(near.similarity, 2) for near in page.neighbours] == [0.31]
     page = view_family(site, family.model_copy(update={"neighbours": listed[1:]}), specimens, (None, None))
     assert page.neighbours == ()
     assert f"{unlike}/index.html" in page.none_near

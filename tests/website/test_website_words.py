@@ -171,8 +171,8 @@ def test_markup_in_a_place_makes_markup_and_escapes_the_rest() -> None:
 
 def test_a_plural_is_chosen_by_n(words: Words) -> None:
     assert words("caveat.species", n=1) == "1 species"
-    assert words("family.times", n=1) == "once"
-    assert words("family.times", n=3) == "3 times"
+    assert words("count.images", n=1) == "1 image"
+    assert words("count.images", n=3) == "3 images"
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,43 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from leaflineage.records import Index
 from leaflineage.resources import find_resource
 from leaflineage.website import links
-from leaflineage.website.contents import hold_unique, list_extras, list_pages, list_statics, make_pages
-from leaflineage.website.context import Site, make_url, with_plan
+from leaflineage.website.atlas_data import Part, write_atlas
+from leaflineage.website.comparing import ComparedFamily, Pairs, list_pairs, parse_compared
+from leaflineage.website.contents import (
+    hold_unique,
+    list_extras,
+    list_listed,
+    list_made,
+    list_pages,
+    list_query_pictures,
+    list_statics,
+    make_back_pages,
+    make_front_pages,
+)
+from leaflineage.website.context import Site, is_built, make_url
+from leaflineage.website.facts import RecordFacts, look_through
+from leaflineage.website.family_bake import PARTS, bake_families, list_parts, write_parts
+from leaflineage.website.linked import write_citation
 from leaflineage.website.reading import read_index
 from leaflineage.website.rendering import make_renderer
+from leaflineage.website.rights import WITHDRAWN, Images, Rights, read_withdrawn, redact_specimens
 from leaflineage.website.search import make_script_words, make_search_index
+from leaflineage.website.shown import hide_in_index, list_shown
+from leaflineage.website.state import BakeState, FamilyState, forget_state, read_state, write_state
+from leaflineage.website.surroundings import Surroundings, Surveyor, hash_facts
+from leaflineage.website.view_compare import make_compare_pages
+from leaflineage.website.view_map import make_map_data
 from leaflineage.website.words import Words
-from leaflineage.website.writing import Writer, copy_atlas, read_former, write_sitemap
+from leaflineage.website.writing import Writer, pack, read_former, write_robots, write_sitemap
 
 SITE_SCHEMA = "leaflineage.site/1"
 
@@ -66,25 +89,32 @@ def bake(
     *,
     base_url: str | None = None,
     repository: str | None = None,
+    images: Images = "all",
     budget_mb: float = 300,
+    jobs: int = 1,
     on_page: Callable[[str], None] | None = None,
 ) -> BakeReport:
-    """Make the site of a run.
+    """Make the site of a run; of a site that is there, what would be made anew in the same way stays.
 
     Parameters
     ----------
     run : Path
-        Folder that holds index.json, atlas.json and families/.
+        Folder that holds index.json, families/, and the list of withdrawn specimens if there is one.
     out : Path, optional
         Folder of the site; ``run / "site"`` unless given.
     base_url : str, optional
         Public address of the site; gives the 404 page its links, and a sitemap.
     repository : str, optional
         Address of the source repository, for "report a wrong name".
+    images : str
+        Which pictures of specimens the site holds: "all", the "licensed" ones, "none".
     budget_mb : float
         Weight the site may have, in millions of bytes; ``check`` holds it.
+    jobs : int
+        Processes; 0 for one a core. They change no byte. Like all that starts processes, more than one wants to be
+        called from under ``if __name__ == "__main__":``.
     on_page : callable, optional
-        Told the address of each page once it is made.
+        Told the address of each page once it is made, or left as it is.
 
     Raises
     ------
@@ -94,74 +124,243 @@ def bake(
         If the site would be wrong: a dead link, a missing picture, a template's name nobody declares.
     """
     out = run / "site" if out is None else out
-    index = read_index(run)
-    words = Words.load(find_resource("locale") / "en")
-    site = Site(index, words, frozenset(), base_url, repository)
-    statics = list_statics()
-    has_specimens = (run / "specimens.csv").is_file()
-    pages = list_pages(index)
-    plan = [*pages, links.ATLAS_DATA, links.SCRIPT_WORDS, links.SEARCH_INDEX, *statics]
-    plan += [links.SPECIMENS_DATA] if has_specimens else []
-    extras = list_extras(run, index)
-    plan += extras
-    hold_unique(plan)
-    site = with_plan(site, frozenset(plan))
-
+    state = read_state(run, out)
+    known = _look_at_run(run, state, base_url=base_url, repository=repository, images=images)
+    site = known.site
     former = read_former(out)
     staging = out.with_name(out.name + ".part")
     shutil.rmtree(staging, ignore_errors=True)
     writer = Writer(staging, out, run)
     try:
-        for address, source in statics.items():
-            writer.write(address, source.read_bytes())
-        writer.write(links.SEARCH_INDEX, make_search_index(site).encode("utf-8"))
-        writer.write(links.SCRIPT_WORDS, make_script_words(site).encode("utf-8"))
-        files = [(links.ATLAS_DATA, "data.atlas", *copy_atlas(run / "atlas.json", writer.open(links.ATLAS_DATA)))]
-        if has_specimens:
-            data = (run / "specimens.csv").read_bytes()
-            writer.write(links.SPECIMENS_DATA, data)
-            digest = hashlib.sha256(data).hexdigest()
-            files.append((links.SPECIMENS_DATA, "data.specimens", len(data), digest))
-        sizes = {address: writer.link_file(source, address) for address, source in extras.items()}
-        if links.HEAD_DATA in extras:
-            digest = hashlib.sha256(extras[links.HEAD_DATA].read_bytes()).hexdigest()
-            files.append((links.HEAD_DATA, "data.head", sizes[links.HEAD_DATA], digest))
-        render = make_renderer(words)
-        for address, template, view in make_pages(site, run, files, sizes, writer):
-            writer.write(address, render(template, view).encode("utf-8"))
-            if on_page is not None:
-                on_page(address)
-        if base_url:
-            listed = [make_url(base_url, page) for page in pages if page != links.NOT_FOUND]
-            writer.write("sitemap.xml", write_sitemap(listed).encode("utf-8"))
-        writer.write(".nojekyll", b"")
+        families = _write_families(known, writer, state, jobs=jobs, on_page=on_page)
+        families = _write_others(known, writer, families, on_page=on_page)
         manifest = {
             "schema": SITE_SCHEMA,
             "base_url": base_url,
             "budget_mb": budget_mb,
-            "drawn": index.drawn,
+            "drawn": site.index.drawn,
+            "images": images,
             "files": sorted([*writer.addresses, links.MANIFEST]),
         }
         writer.write(links.MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode("utf-8"))
+        forget_state(run)
         n_removed = writer.move_into_place(former)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    write_state(run, out, BakeState(known.facts, families))
     return BakeReport(
         site=out,
-        n_pages=len(pages),
+        n_pages=sum(address.endswith(".html") for address in writer.addresses),
         n_pictures=len(writer.pictures),
         n_removed=n_removed,
         n_bytes=sum((out / address).stat().st_size for address in writer.addresses),
         budget_mb=budget_mb,
-        notes=tuple(list_notes(index)),
+        notes=tuple(list_notes(site.index, images)),
     )
 
 
-def list_notes(index: Index) -> list[str]:
+@dataclass(frozen=True)
+class _Known:
+    """What is known before the first page is made.
+
+    Attributes
+    ----------
+    site
+        With its plan of addresses.
+    facts
+        Of the records of families with concepts, by slug.
+    extras
+        Files to download that the run has, by address.
+    pairs
+        Families that can be compared.
+    """
+
+    site: Site
+    facts: dict[str, RecordFacts]
+    extras: dict[str, Path]
+    pairs: Pairs
+
+    def list_numbers(self, slug: str) -> list[str]:
+        """Return the addresses of a family's files to download."""
+        return [each for each in (links.importances_file(slug), links.bank_file(slug)) if each in self.extras]
+
+
+def _look_at_run(
+    run: Path, state: BakeState, *, base_url: str | None, repository: str | None, images: Images
+) -> _Known:
+    """Read the index and look through the records."""
+    index = read_index(run)
+    rights = Rights(images, bool(index.licences.images), frozenset(read_withdrawn(run / WITHDRAWN)))
+    built = [family.slug for family in index.families if is_built(family)]
+    facts = {slug: look_through(run, slug, state.facts.get(slug)) for slug in built}
+    index = hide_in_index(index, facts, rights)
+    words = Words.load(find_resource("locale") / "en")
+    shown = list_shown(facts, {family.slug: family for family in index.families}, rights)
+    extras = list_extras(run, index)
+    pairs = list_pairs(run, index)
+    pages = [*list_pages(index, shown), *pairs.list_pages()]
+    scripts = [*pairs.list_files(), *([links.MAP_DATA] if links.MAP in pages else [])]
+    plan = [*pages, *scripts, *list_made(index, base_url), *list_statics(), *extras]
+    hold_unique(plan)
+    return _Known(Site(index, words, frozenset(plan), base_url, repository, shown, rights), facts, extras, pairs)
+
+
+def _write_families(
+    known: _Known,
+    writer: Writer,
+    state: BakeState,
+    *,
+    jobs: int,
+    on_page: Callable[[str], None] | None,
+) -> dict[str, FamilyState]:
+    """Make the files of families where something that they read has changed, and keep the others."""
+    site = known.site
+    surveyor = Surveyor(site, {slug: known.list_numbers(slug) for slug in known.facts})
+    code = hash_code()
+    families: dict[str, FamilyState] = {}
+    stale: list[tuple[Surroundings, str]] = []
+    for slug, found in known.facts.items():
+        around, fingerprint = surveyor.survey(slug, found)
+        fingerprint = hash_facts([code, fingerprint])
+        former = state.families.get(slug)
+        redacted = not site.rights.withdrawn.isdisjoint(found.mentions)
+        same = former is not None and former.fingerprint == fingerprint and not redacted
+        if former is not None and same and writer.keep(former.addresses):
+            for picture in former.pictures:
+                writer.link_picture(picture)
+            for address in known.list_numbers(slug):
+                writer.link_file(known.extras[address], address)
+            families[slug] = former
+            _tell(on_page, former.addresses)
+        else:
+            stale.append((around, fingerprint))
+    prints = {around.slug: fingerprint for around, fingerprint in stale}
+    tasks = [around for around, _ in stale]
+    for files in bake_families(tasks, surveyor.shared, writer.staging, writer.out, writer.run, jobs=jobs):
+        writer.addresses |= files.addresses
+        writer.kept |= files.kept
+        writer.pictures |= files.pictures
+        named = tuple(sorted(files.addresses - {links.media(path) for path in files.pictures}))
+        families[files.slug] = FamilyState(prints[files.slug], named, tuple(sorted(files.pictures)))
+        _tell(on_page, files.pages)
+    return families
+
+
+def _write_others(
+    known: _Known,
+    writer: Writer,
+    families: dict[str, FamilyState],
+    *,
+    on_page: Callable[[str], None] | None,
+) -> dict[str, FamilyState]:
+    """Make everything that concerns all families; return where each family lies in the data."""
+    site, extras = known.site, known.extras
+    index, run = site.index, writer.run
+    render = make_renderer(site.words)
+
+    def write_pages(pages: Iterable[tuple[str, str, Any]]) -> None:
+        for address, template, view in pages:
+            writer.write(address, render(template, view).encode("utf-8"))
+            _tell(on_page, [address])
+
+    for address, source in list_statics().items():
+        writer.write(address, source.read_bytes())
+    writer.write(links.SEARCH_INDEX, make_search_index(site).encode("utf-8"))
+    writer.write(links.SCRIPT_WORDS, make_script_words(site).encode("utf-8"))
+    for query in index.queries:
+        for picture in list_query_pictures(query):
+            writer.link_picture(picture)
+    if links.MAP_DATA in site.plan:
+        writer.write(links.MAP_DATA, make_map_data(site).encode("utf-8"))
+    write_pages(make_front_pages(site, run))
+    write_pages(make_compare_pages(site, known.pairs, partial(_read_compared, writer)))
+    files, places = _write_data(site, writer, families, extras)
+    sizes = {address: source.stat().st_size for address, source in extras.items()}
+    write_pages(make_back_pages(site, files, sizes))
+    _write_for_machines(site, writer)
+    return places
+
+
+def _read_compared(writer: Writer, slug: str) -> ComparedFamily:
+    """Return a family as comparisons need it, from the script that was made for it, now or in a former bake."""
+    address = links.compare_file(slug)
+    folder = writer.out if address in writer.kept else writer.staging
+    return parse_compared((folder / address).read_text(encoding="utf-8"))
+
+
+def _write_for_machines(site: Site, writer: Writer) -> None:
+    """Write what search engines, hosts and libraries look for."""
+    url = make_url(site.base_url, links.HOME) if site.base_url else None
+    writer.write(links.CITATION, write_citation(site.index, url).encode("utf-8"))
+    sitemap = None
+    if links.SITEMAP in site.plan and site.base_url:
+        listed = [make_url(site.base_url, page) for page in list_listed(site)]
+        writer.write(links.SITEMAP, write_sitemap(listed).encode("utf-8"))
+        sitemap = make_url(site.base_url, links.SITEMAP)
+    writer.write(links.ROBOTS, write_robots(sitemap).encode("utf-8"))
+    writer.write(".nojekyll", b"")
+
+
+def _write_data(
+    site: Site, writer: Writer, families: dict[str, FamilyState], extras: dict[str, Path]
+) -> tuple[list[tuple[str, str, int, str]], dict[str, FamilyState]]:
+    """Write what is there to download; return (address, word, bytes, sha256) of each file, and where families lie."""
+    withdrawn = site.rights.withdrawn
+    parts: dict[str, tuple[Part, Part]] = {}
+    for family in site.index.families:
+        known = families.get(family.slug)
+        if known is not None and known.family and known.specimens:
+            parts[family.slug] = known.family, known.specimens
+            continue
+        parts[family.slug] = list_parts(writer.staging, family.slug)
+        if known is None:  # it has no concepts
+            write_parts(writer.staging, site, family, {})
+    former = writer.out / links.ATLAS_DATA
+    size, digest, places = write_atlas(writer.open(links.ATLAS_DATA), former, site.index, parts)
+    shutil.rmtree(writer.staging / PARTS, ignore_errors=True)
+    files = [(links.ATLAS_DATA, "data.atlas", size, digest)]
+    if site.index.version is not None:
+        address = links.versioned_data(site.index.version)
+        files.append((address, "data.version", *pack(writer.staging / links.ATLAS_DATA, writer.open(address))))
+    if links.SPECIMENS_DATA in extras:
+        data = extras[links.SPECIMENS_DATA].read_bytes()
+        data = redact_specimens(data, withdrawn) if withdrawn else data
+        writer.write(links.SPECIMENS_DATA, data)
+        files.append((links.SPECIMENS_DATA, "data.specimens", len(data), hashlib.sha256(data).hexdigest()))
+    if links.HEAD_DATA in extras:
+        data = extras[links.HEAD_DATA].read_bytes()
+        writer.link_file(extras[links.HEAD_DATA], links.HEAD_DATA)
+        files.append((links.HEAD_DATA, "data.head", len(data), hashlib.sha256(data).hexdigest()))
+    located = {
+        slug: replace(known, family=places[slug][0], specimens=places[slug][1]) for slug, known in families.items()
+    }
+    return files, located
+
+
+def _tell(on_page: Callable[[str], None] | None, addresses: Iterable[str]) -> None:
+    for address in addresses if on_page is not None else ():
+        if address.endswith(".html") and on_page is not None:
+            on_page(address)
+
+
+@cache
+def hash_code() -> str:
+    """Return the sha256 of everything that pages are made by: templates, words, and the modules of the website."""
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parent
+    folders = (find_resource("templates"), find_resource("locale"), package)
+    for path in [*(path for folder in folders for path in sorted(folder.rglob("*"))), package.parent / "records.py"]:
+        if path.is_file() and path.suffix in (".html", ".toml", ".py"):
+            digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def list_notes(index: Index, images: Images) -> list[str]:
     """Return what a person should know before publishing."""
     notes = []
-    if not index.drawn and index.licences.images is None:
+    if not index.drawn and index.licences.images is None and images == "all":
         notes.append(
-            "No licence is stated for the pictures ([atlas] licences): do not publish them without asking their owners."
+            "No licence is stated for the pictures ([atlas.licences] images): do not publish them without asking their "
+            'owners. [site] images = "licensed" leaves out those that have no licence of their own, "none" all of them.'
         )
     return notes

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
+import posixpath
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from leaflineage.records import AtlasFamily, CurvePoint, FidelityCurve
+import numpy as np
+
+from leaflineage.records import AtlasFamily, AtlasSpecimen, CurvePoint, FidelityCurve
 from leaflineage.website import links
 from leaflineage.website.context import Site, number_of
-from leaflineage.website.figures import make_axis
+from leaflineage.website.figures import make_axis, make_picture
 from leaflineage.website.pages.charts import Chart, Line, NumberCurve, Spread, SpreadLine, SpreadMark, Tick
 from leaflineage.website.words import write_decimal, write_signed
 
 REST = "rest"
-MOST_MARKS = 400  # images drawn; of more, every second, third, … of each concept
-N_TONES = 4  # concepts whose mark has a tone of its own; all marks carry their number
+WITHHELD = "withheld"  # what stands for the id of a specimen that is
+MOST_MARKS = 160  # images drawn; of more, every second, third, … of each concept
+MOST_COLUMNS = 14  # squares of a phone's width that a finger can hit
+ROOM = 1.5  # squares of the grid for each mark: what stays empty tells groups apart
+N_TONES = 6  # concepts whose mark has a colour of its own; all marks carry their number
 N_TICKS = 5
 STABLE = 0.85  # the least stability that counts as stable, where the number of concepts is chosen
 COINCIDE = 0.01  # of an axis: lines nowhere further apart are one to the eye
@@ -26,7 +33,9 @@ Point = tuple[float, float]
 # --- how images spread over concepts -------------------------------------------------------------------------
 
 
-def make_spread(site: Site, page: str, family: AtlasFamily, figure: int) -> Spread | None:
+def make_spread(
+    site: Site, page: str, family: AtlasFamily, figure: int, specimens: Mapping[str, AtlasSpecimen]
+) -> Spread | None:
     """Return the figure of a family's images, or None where no places were computed."""
     if not family.layout:
         return None
@@ -37,28 +46,128 @@ def make_spread(site: Site, page: str, family: AtlasFamily, figure: int) -> Spre
     ]
     counts = Counter(owners)
     lines = _make_spread_lines(site, page, family, counts)
-    symbols = {name: line.symbol for name, line in lines.items()}
     step = math.ceil(len(owners) / MOST_MARKS)
-    marks = []
-    # The most frequent first, so that a rare mark is never hidden under its neighbours.
-    for owner in sorted(counts, key=lambda each: (-counts[each], symbols[each])):
-        places = [place for place, each in zip(family.layout, owners, strict=True) if each == owner]
-        marks += [SpreadMark(symbols[owner], clamp(x), 1 - clamp(y)) for x, y in places[::step]]
+    chosen = sorted(place for owner in lines for place in [i for i, each in enumerate(owners) if each == owner][::step])
+    columns, rows = find_grid(len(chosen))
+    squares = place_on_grid([family.layout[place] for place in chosen], columns, rows)
+    numbers = {owner: n for n, owner in enumerate(lines)}
+    marks = tuple(
+        SpreadMark(place, numbers[owners[place]], column, row)
+        for place, (column, row) in zip(chosen, squares, strict=True)
+    )
     told = [words("spread.told", n=line.n, concept=line.label) for line in lines.values()]
     caption = words("spread.caption", family=family.name)
+    sheet = None
+    if family.thumbnails:
+        alt = words("spread.sheet", family=family.name)
+        sheet = make_picture(page, family.thumbnails.image, family.thumbnails.width, family.thumbnails.height, alt)
     return Spread(
         figure=figure,
+        heading=words("spread.heading"),
         label=words(
             "spread.alt",
             images=words("count.images", n=len(owners)),
             family=family.name,
             counts=words("list.comma").join(told),
         ),
-        radius=9 if len(marks) <= 150 else 7.5,
-        marks=tuple(marks),
+        marks=marks,
         lines=tuple(lines.values()),
         caption=caption if step == 1 else f"{caption} {words('spread.thinned', step=step)}",
+        sheet=sheet,
+        data={
+            "columns": columns,
+            "rows": rows,
+            "side": family.thumbnails.side if family.thumbnails else 0,
+            **_describe_marks(site, page, family, marks, list(lines), specimens),
+        },
     )
+
+
+def find_grid(n: int) -> tuple[int, int]:
+    """Return columns and rows of a grid on which ``n`` marks leave a third of the squares empty."""
+    columns = min(MOST_COLUMNS, max(4, math.ceil(math.sqrt(n * ROOM))))
+    return columns, max(3, math.ceil(n * ROOM / columns))
+
+
+def place_on_grid(places: Sequence[Point], columns: int, rows: int) -> list[tuple[int, int]]:
+    """Return (column, row) of a square of its own for each place, so that all squares are as near as they can be.
+
+    A place on the grid lies halfway between where it is in the extent of all and its rank among all, so that one far
+    away leaves room to the others; y points up in places and rows count down. The sum of squared distances is the
+    least there is (an assignment problem): neighbours stay neighbours, and no mark covers another.
+    """
+    from scipy.optimize import linear_sum_assignment  # half a second, which a bake of no family need not wait for
+
+    points = np.asarray(places, dtype=float).reshape(-1, 2)
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = (points - low) / np.where(high > low, high - low, 1.0)
+    ranks = points.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable") / max(1, len(points) - 1)
+    inside = (extent + ranks) / 2  # (n_marks, 2)
+    spots = np.column_stack([inside[:, 0] * (columns - 1), (1 - inside[:, 1]) * (rows - 1)])
+    squares = np.array([(column, row) for row in range(rows) for column in range(columns)])
+    cost = ((spots[:, None, :] - squares[None, :, :]) ** 2).sum(axis=2)  # (n_marks, n_squares)
+    _, chosen = linear_sum_assignment(cost)
+    return [(int(squares[i][0]), int(squares[i][1])) for i in chosen]
+
+
+def _describe_marks(
+    site: Site,
+    page: str,
+    family: AtlasFamily,
+    marks: Sequence[SpreadMark],
+    owners: Sequence[str],
+    specimens: Mapping[str, AtlasSpecimen],
+) -> dict[str, Any]:
+    """Return what the script draws and tells of each mark, in few bytes.
+
+    ``marks`` holds six signs a mark, digits of base 36: its column, its row, its line of the table, two of the index
+    of its dominant concept in hundredths, and whether the specimen has a page (1), whose picture is its own (2), or
+    both (3). ``names`` are ids without what all of them begin with, each after what it shares with the one before.
+    """
+    names = family.image_specimens
+    indices = {concept.id: concept.image_importances for concept in family.concepts}
+    indices[REST] = family.rest.image_importances if family.rest else []
+    ids = [names[mark.place] if mark.place < len(names) else "" for mark in marks]
+    prefix = posixpath.commonprefix([each for each in ids if each not in ("", WITHHELD)])
+    prefix = prefix[: prefix.rfind("-") + 1]
+    wrong = {each.specimen: each for each in family.mistakes}
+    packed, folder = [], f"families/{family.slug}/specimens/"
+    for mark, name in zip(marks, ids, strict=True):
+        values = indices.get(owners[mark.line], [])
+        index = round(100 * clamp(values[mark.place])) if mark.place < len(values) else 0
+        specimen = specimens.get(name)
+        is_near = specimen is not None and not specimen.withheld and specimen.image == f"{folder}{name}.webp"
+        kind = (1 if site.specimen_link(page, name) else 0) + (2 if is_near else 0)
+        packed.append("".join(map(to_digit, (mark.column, mark.row, mark.line, index // 36, index % 36, kind))))
+    return {
+        "marks": "".join(packed),
+        "places": [mark.place for mark in marks] if len(marks) < len(family.layout or ()) else [],
+        "prefix": prefix,
+        "names": "|".join(shorten([each.removeprefix(prefix) if each != WITHHELD else "" for each in ids])),
+        "pages": links.relative(page, links.specimen_page("-")).removesuffix("-.html"),
+        "pictures": links.relative(page, links.media(folder + "-")).removesuffix("-"),
+        "wrong": {
+            str(n): site.words("spread.wrong", family=wrong[name].family, score=write_decimal(wrong[name].score))
+            for n, name in enumerate(ids)
+            if name in wrong
+        },
+        "texts": {key: site.words(f"spread.{key}", value="{value}") for key in ("index", "open", "help", "unnamed")},
+    }
+
+
+def shorten(names: Sequence[str]) -> list[str]:
+    """Return each name without the part, up to 35 signs, that it shares with the one before; its length comes first."""
+    shortened, before = [], ""
+    for name in names:
+        n = min(35, len(posixpath.commonprefix([before, name])))
+        shortened.append(to_digit(n) + name[n:])
+        before = name
+    return shortened
+
+
+def to_digit(value: int) -> str:
+    """Return a whole number under 36 as one sign."""
+    return "0123456789abcdefghijklmnopqrstuvwxyz"[value]
 
 
 def _make_spread_lines(site: Site, page: str, family: AtlasFamily, counts: Counter[str]) -> dict[str, SpreadLine]:
@@ -69,7 +178,6 @@ def _make_spread_lines(site: Site, page: str, family: AtlasFamily, counts: Count
         if counts[concept.id]:
             number = number_of(concept)
             lines[concept.id] = SpreadLine(
-                symbol=f"m{number}",
                 tone=str(len(lines) + 1) if len(lines) < N_TONES else "plain",
                 number=str(number),
                 label=site.tell_concept(concept),
@@ -80,7 +188,7 @@ def _make_spread_lines(site: Site, page: str, family: AtlasFamily, counts: Count
     for name in (REST, "none"):
         if counts[name]:
             label = words(f"spread.{name}")
-            lines[name] = SpreadLine(f"m-{name}", name, "", label, None, counts[name], counts[name] / n_all)
+            lines[name] = SpreadLine(name, "", label, None, counts[name], counts[name] / n_all)
     return lines
 
 
@@ -113,16 +221,7 @@ def make_number_curve(site: Site, family: AtlasFamily, figure: int) -> NumberCur
     def lift(value: float) -> float:
         return 1 - clamp((value - bottom) / (top - bottom))
 
-    told = [
-        words(
-            "curve.told",
-            n=n,
-            values=words("list.comma").join(
-                f"{labels[kind]} {write_decimal(values[n])}" for kind, values in measures.items() if n in values
-            ),
-        )
-        for n in (each.n_concepts for each in curve)
-    ]
+    tried = [each.n_concepts for each in curve]
     chosen = next((each for each in curve if each.chosen), None)
     chart = Chart(
         heading="",
@@ -130,8 +229,12 @@ def make_number_curve(site: Site, family: AtlasFamily, figure: int) -> NumberCur
             "curve.alt",
             measures=words("list.comma").join(labels.values()),
             family=family.name,
-            points=words("list.semicolon").join(told),
         ),
+        table=tuple(
+            (labels[kind], tuple(write_decimal(values[n]) if n in values else "" for n in tried))
+            for kind, values in measures.items()
+        ),
+        columns=tuple(map(str, tried)),
         lines=tuple(
             make_line(kind, labels[kind], [(place(n), lift(value)) for n, value in values.items()])
             for kind, values in measures.items()
@@ -184,18 +287,14 @@ def make_fidelity_charts(site: Site, family: AtlasFamily, curves: Sequence[Fidel
             )
             for order, points in values.items()
         ]
-        told = [
-            words(
-                "trust.told",
-                order=words(f"order.{order}"),
-                values=words("list.comma").join(write_signed(value) for value in points),
-            )
-            for order, points in values.items()
-        ]
         charts.append(
             Chart(
                 heading=words(f"trust.{kind}"),
-                label=words(f"trust.{kind}_alt", family=family.name, curves=words("list.semicolon").join(told)),
+                label=words(f"trust.{kind}_alt", family=family.name),
+                table=tuple(
+                    (words(f"order.{order}"), tuple(map(write_signed, points))) for order, points in values.items()
+                ),
+                columns=tuple(map(str, range(n + 1))),
                 lines=tuple(lines),
                 x_ticks=tuple(Tick(i / n, str(i)) for i in range(0, n + 1, step)),
                 y_ticks=y_ticks,

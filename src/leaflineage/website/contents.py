@@ -2,43 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from leaflineage.errors import ArtifactError, SiteError
-from leaflineage.records import AtlasFamily, AtlasSpecimen, Index
+from leaflineage.errors import SiteError
+from leaflineage.records import AtlasFamily, AtlasSpecimen, Index, Visualization
 from leaflineage.resources import find_resource
 from leaflineage.website import links
-from leaflineage.website.context import Site, is_built, list_all_crops, list_subconcepts
+from leaflineage.website.context import ShownSpecimen, Site, is_built, list_all_crops, list_subconcepts
+from leaflineage.website.linked import (
+    attach,
+    describe_atlas,
+    describe_concept,
+    describe_family,
+    describe_specimen,
+)
 from leaflineage.website.reading import read_family
-from leaflineage.website.striking import measure_colour
+from leaflineage.website.striking import open_picture
+from leaflineage.website.surroundings import Turn
 from leaflineage.website.view_concept import view_concept
 from leaflineage.website.view_data import view_data, view_not_found
 from leaflineage.website.view_families import view_families
 from leaflineage.website.view_family import view_family, view_missing
+from leaflineage.website.view_glossary import view_glossary
 from leaflineage.website.view_home import view_home
+from leaflineage.website.view_map import has_map, view_map
 from leaflineage.website.view_method import view_method
 from leaflineage.website.view_specimen import view_specimen
-from leaflineage.website.writing import Writer
 
 VENDORED = "vendor/minisearch.js"
 INLINED = "css/404.css"
+NONE_SHOWN: Mapping[str, ShownSpecimen] = {}
 
 
-def list_pages(index: Index) -> list[str]:
+def list_pages(index: Index, shown: Mapping[str, ShownSpecimen] = NONE_SHOWN) -> list[str]:
     """Return the addresses of all pages, in the order in which they are made."""
-    pages = [links.HOME, links.FAMILIES]
+    pages = [links.HOME, links.FAMILIES, *([links.MAP] if has_map(index) else [])]
+    specimens: dict[str, list[str]] = {}
+    for specimen_id, specimen in shown.items():
+        specimens.setdefault(specimen.slug, []).append(links.specimen_page(specimen_id))
     for family in index.families:
         pages.append(links.family_page(family.slug))
         pages += [links.concept_page(concept.id) for concept in family.concepts if is_built(family)]
-    pages += [links.specimen_page(query.id) for query in index.queries if not query.withheld]
-    return [*pages, links.METHOD, links.DATA, links.NOT_FOUND]
+        pages += specimens.get(family.slug, [])
+    pages += [links.specimen_page(query.id) for query in index.queries]
+    return [*pages, links.METHOD, links.DATA, links.GLOSSARY, links.NOT_FOUND]
+
+
+def list_made(index: Index, base_url: str | None) -> list[str]:
+    """Return the addresses of what is made beside the pages: data, and what scripts and machines read."""
+    made = [links.ATLAS_DATA, links.SCRIPT_WORDS, links.SEARCH_INDEX, links.CITATION, links.ROBOTS]
+    made += [links.versioned_data(index.version)] if index.version is not None else []
+    return [*made, links.SITEMAP] if base_url and not index.drawn else made
 
 
 def list_extras(run: Path, index: Index) -> dict[str, Path]:
     """Return {address: file} of the arrays and tables to download that the run has; what it lacks is left out."""
-    extras = {links.HEAD_DATA: run / "head.safetensors"}
+    extras = {links.HEAD_DATA: run / "head.safetensors", links.SPECIMENS_DATA: run / "specimens.csv"}
     for family in index.families:
         if is_built(family):
             folder = run / "families" / family.slug
@@ -59,61 +80,97 @@ def hold_unique(addresses: Iterable[str]) -> None:
         seen.add(address.casefold())
 
 
-def make_pages(
-    site: Site, run: Path, files: list[tuple[str, str, int, str]], sizes: dict[str, int], writer: Writer
-) -> Iterator[tuple[str, str, Any]]:
-    """Yield (address, template, view) of each page; families are read one at a time and their pictures linked."""
-    index = site.index
-    yield (
-        links.HOME,
-        "home.html",
-        view_home(
-            site,
-            lambda slug: read_family(run, slug),
-            lambda specimen, crop: measure_colour(run / specimen.image, run / crop.heatmap),
-        ),
+def make_front_pages(site: Site, run: Path) -> Iterator[tuple[str, str, Any]]:
+    """Yield (address, template, view) of the pages that tell of all families."""
+    home = view_home(
+        site,
+        lambda slug: read_family(run, slug, site.rights),
+        lambda source: open_picture(run, source),
     )
+    yield links.HOME, "home.html", attach(home, describe_atlas(site))
     yield links.FAMILIES, "families.html", view_families(site)
-    slugs = [family.slug for family in index.families if is_built(family)]
-    for listed in index.families:
+    if links.MAP in site.plan:
+        yield links.MAP, "map.html", view_map(site)
+
+
+def make_family_pages(
+    site: Site, family: AtlasFamily, specimens: Mapping[str, AtlasSpecimen], turn: Turn
+) -> Iterator[tuple[str, str, Any]]:
+    """Yield (address, template, view) of the pages of one family: its own, its concepts', its specimens'.
+
+    They are made again only where something they read has changed. So they read the family's record, and of the site
+    what `surroundings` lets through: the names of the families and concepts that the record mentions, and facts that
+    are the same on all pages. Whatever else a page wants to know of other families must be let through there.
+
+    Parameters
+    ----------
+    turn
+        Slugs of the families before and after it.
+    """
+    held = dict(specimens)
+    whole = attach(view_family(site, family, held, turn), describe_family(site, family))
+    yield links.family_page(family.slug), "family.html", whole
+    for concept in family.concepts:
+        one = attach(view_concept(site, family, concept, held), describe_concept(site, family, concept))
+        yield links.concept_page(concept.id), "concept.html", one
+    for specimen in specimens.values():
+        owner = site.shown.get(specimen.id)
+        if owner is not None and owner.slug == family.slug:
+            yield _make_specimen_page(site, specimen)
+
+
+def _make_specimen_page(site: Site, specimen: AtlasSpecimen) -> tuple[str, str, Any]:
+    view = attach(view_specimen(site, specimen), describe_specimen(site, specimen))
+    return links.specimen_page(specimen.id), "specimen.html", view
+
+
+def make_back_pages(
+    site: Site, files: list[tuple[str, str, int, str]], sizes: dict[str, int]
+) -> Iterator[tuple[str, str, Any]]:
+    """Yield (address, template, view) of the pages of families without concepts, of queries, and of method and data."""
+    for listed in site.index.families:
         if not is_built(listed):
             yield links.family_page(listed.slug), "missing.html", view_missing(site, listed)
-            continue
-        family, specimens = read_family(run, listed.slug)
-        if [each.id for each in family.concepts] != [each.id for each in listed.concepts]:
-            raise ArtifactError(
-                f"index.json and families/{listed.slug}/family.json list different concepts. "
-                "Run the stage collect again."
-            )
-        place = slugs.index(family.slug)
-        turn = (slugs[place - 1] if place else None, slugs[place + 1] if place + 1 < len(slugs) else None)
-        for picture in list_pictures(family, specimens):
-            writer.link_picture(picture)
-        yield links.family_page(family.slug), "family.html", view_family(site, family, specimens, turn)
-        for concept in family.concepts:
-            yield links.concept_page(concept.id), "concept.html", view_concept(site, family, concept, specimens)
-    for query in index.queries:
-        if not query.withheld:
-            for picture in [query.image, *(each.heatmap for each in query.heatmaps)]:
-                writer.link_picture(picture)
-            yield links.specimen_page(query.id), "specimen.html", view_specimen(site, query)
+    for query in site.index.queries:
+        yield _make_specimen_page(site, query)
     yield links.METHOD, "method.html", view_method(site)
     yield links.DATA, "data.html", view_data(site, files, sizes)
+    yield links.GLOSSARY, "glossary.html", view_glossary(site)
     style = (find_resource("static") / INLINED).read_text(encoding="utf-8")
     yield links.NOT_FOUND, "404.html", view_not_found(site, style)
 
 
 def list_pictures(family: AtlasFamily, specimens: dict[str, AtlasSpecimen]) -> list[str]:
     """Return the paths of all pictures a family's pages may show."""
-    pictures = [each.image for each in specimens.values() if not each.withheld]
+    pictures = [path for each in specimens.values() for path in list_widths(each)]
     for concept in family.concepts:
-        pictures += [each.image for each in concept.visualizations]
-        pictures += [each.image for inside in list_subconcepts(concept) for each in inside.visualizations]
+        for each in [
+            *concept.visualizations,
+            *(v for inside in list_subconcepts(concept) for v in inside.visualizations),
+        ]:
+            pictures += list_widths(each)
         for crop in list_all_crops(concept):
             pictures += [path for path in (crop.image, crop.heatmap, crop.attribution) if path]
     if family.visualization:
-        pictures.append(family.visualization.image)
+        pictures += list_widths(family.visualization)
+    if family.thumbnails:
+        pictures.append(family.thumbnails.image)
     return list(dict.fromkeys(pictures))
+
+
+def list_query_pictures(query: AtlasSpecimen) -> list[str]:
+    """Return the paths of all pictures a query's page may show."""
+    return [*list_widths(query), *(each.heatmap for each in query.heatmaps if not each.heatmap.startswith("data:"))]
+
+
+def list_listed(site: Site) -> list[str]:
+    """Return the addresses of the pages that a sitemap lists."""
+    return [page for page in sorted(site.plan) if page.endswith(".html") and page != links.NOT_FOUND]
+
+
+def list_widths(pictured: AtlasSpecimen | Visualization) -> list[str]:
+    """Return the paths of a picture and of its smaller copies."""
+    return [pictured.image, *(links.smaller(pictured.image, width) for width in pictured.smaller)]
 
 
 def list_statics() -> dict[str, Path]:

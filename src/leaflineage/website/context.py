@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from leaflineage.errors import SiteError
 from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop, Index, Subconcept
 from leaflineage.website import links
 from leaflineage.website.pages.parts import Fact, Frame, Link
+from leaflineage.website.rights import EVERYTHING, Rights
 from leaflineage.website.words import Words
 
 POLICY = (
@@ -20,6 +23,25 @@ UNSTABLE = "unstable"  # the flag of a concept that refits do not find again
 
 
 @dataclass(frozen=True)
+class ShownSpecimen:
+    """A specimen that has a page.
+
+    Attributes
+    ----------
+    slug : str
+        The family whose record its page is made from: its own where that shows it, else the first that does.
+    species : str or None
+        "Betula pendula", or as much of it as is known.
+    number : str
+        Its catalogue number, its id where it has none.
+    """
+
+    slug: str
+    species: str | None
+    number: str
+
+
+@dataclass(frozen=True)
 class Site:
     """The whole site while it is baked: what is known before the first page is made."""
 
@@ -28,11 +50,19 @@ class Site:
     plan: frozenset[str]
     base_url: str | None
     repository: str | None
+    shown: Mapping[str, ShownSpecimen] = field(default_factory=dict)  # references that have a page, by id
 
-    @property
+    rights: Rights = EVERYTHING
+
+    @cached_property
     def families(self) -> dict[str, AtlasFamily]:
         """All families of the index by slug."""
         return {family.slug: family for family in self.index.families}
+
+    @cached_property
+    def _slugs(self) -> dict[str, str]:
+        """Slugs of all families by name; of two of one name, the first."""
+        return {family.name: family.slug for family in reversed(self.index.families)}
 
     def link(self, page: str, target: str) -> str:
         """Return a relative link to a planned address.
@@ -69,12 +99,29 @@ class Site:
 
     def find_family(self, name: str) -> AtlasFamily | None:
         """Return the family of that slug or name, or None where the index does not know it."""
-        return self.families.get(name) or next((each for each in self.index.families if each.name == name), None)
+        return self.families.get(name) or self.families.get(self._slugs.get(name, ""))
 
     def family_link(self, page: str, slug: str) -> Link | None:
         """Return a link to a family's page, by its slug or name, or None where the index does not know it."""
         family = self.find_family(slug)
         return Link(family.name, self.link(page, links.family_page(family.slug))) if family else None
+
+    def specimen_link(self, page: str, specimen_id: str) -> str | None:
+        """Return the address of a specimen's page, from another page, or None where it has none."""
+        address = links.specimen_page(specimen_id)
+        return links.relative(page, address) if address in self.plan else None
+
+    def compare_link(self, page: str, first: str, second: str) -> str | None:
+        """Return the address at which two families are compared, or None where the run does not know enough.
+
+        A pair without a page of its own is compared on the page of all pairs, which needs scripts.
+        """
+        own = links.compare_page(first, second)
+        if own in self.plan:
+            return links.relative(page, own)
+        if {links.compare_file(first), links.compare_file(second), links.COMPARE} <= self.plan:
+            return links.relative(page, links.compare_pair(first, second))
+        return None
 
     def name_concept(self, concept: AtlasConcept) -> str:
         """Return the concept's name as a title, or "Concept 3" where it has none."""
@@ -103,9 +150,19 @@ class Site:
         return tuple(Link(self.words(key), self.link(page, target)) for key, target in files if target in self.plan)
 
     def make_frame(
-        self, page: str, title: str, description: str, *, styles: tuple[str, ...] = (), scripts: tuple[str, ...] = ()
+        self,
+        page: str,
+        title: str,
+        description: str,
+        *,
+        styles: tuple[str, ...] = (),
+        scripts: tuple[str, ...] = (),
+        data: tuple[str, ...] = (),
     ) -> Frame:
-        """Return head, header and footer of one page, with the styles and scripts that it has beside every page's."""
+        """Return head, header and footer of one page, with the styles and scripts that it has beside every page's.
+
+        ``data`` are addresses of scripts that define what its scripts read.
+        """
         words, index = self.words, self.index
 
         def here(target: str) -> str:
@@ -139,16 +196,27 @@ class Site:
             early_scripts=(here(links.asset("js/theme.js")),),
             late_scripts=(
                 here(links.SCRIPT_WORDS),
-                here(links.asset("vendor/minisearch.js")),
-                here(links.SEARCH_INDEX),
                 here(links.asset("js/search.js")),
                 here(links.asset("js/site.js")),
+                *(here(address) for address in data),
                 *(here(links.asset(f"js/{name}.js")) for name in scripts),
             ),
             icon=here(links.asset("icons/leaf.svg")),
             colophon=tuple(self._make_colophon(page)),
+            rights=self._tell_rights(),
             report=report,
         )
+
+    def _tell_rights(self) -> str:
+        """Return whose the pictures are: nobody's leaves where all are drawn, under a licence, or not stated."""
+        licence, images = self.index.licences.images, self.rights.images
+        if images == "none":
+            return self.words("foot.images_none")
+        if licence is None and images == "licensed":
+            return self.words("foot.images_licensed")
+        if licence is None:
+            return self.words("foot.rights_none_drawn" if self.index.drawn else "foot.rights_none")
+        return self.words("foot.rights_drawn" if self.index.drawn else "foot.rights", licence=licence)
 
     def _make_colophon(self, page: str) -> list[Fact]:
         words, index = self.words, self.index
@@ -210,7 +278,11 @@ def list_stable(family: AtlasFamily) -> list[AtlasConcept]:
 
 def species_of(specimen: AtlasSpecimen) -> str | None:
     """Return "Betula pendula", "Betula" or None."""
-    genus, species = specimen.genus, specimen.species
+    return join_species(specimen.genus, specimen.species)
+
+
+def join_species(genus: str | None, species: str | None) -> str | None:
+    """Return a genus and an epithet as one name; an epithet that holds the genus stands alone."""
     if genus and species and not species.lower().startswith(genus.lower()):
         return f"{genus} {species}"
     return species or genus
@@ -221,28 +293,6 @@ def identify(specimen: AtlasSpecimen, words: Words) -> str:
     number = specimen.catalogue_number or specimen.id
     species = species_of(specimen)
     return words("alt.identity", species=species, number=number) if species else number
-
-
-def hide_withheld(family: AtlasFamily, specimens: dict[str, AtlasSpecimen]) -> AtlasFamily:
-    """Return the family without what is cut from specimens that are withheld or not told of.
-
-    That is their crops, those of sub-concepts included, and crops in which a concept was made clearer.
-    """
-    shown = {name for name, specimen in specimens.items() if not specimen.withheld}
-
-    def keep(crops: list[Crop]) -> dict[str, list[Crop]]:
-        return {"crops": [crop for crop in crops if crop.specimen in shown]}
-
-    concepts = []
-    for concept in family.concepts:
-        recursion = concept.recursion
-        if recursion is not None:
-            inside = [each.model_copy(update=keep(each.crops)) for each in recursion.subconcepts]
-            recursion = recursion.model_copy(update={"subconcepts": inside})
-        pictures = [each for each in concept.visualizations if each.kind != "accentuation" or each.specimen in shown]
-        update = {"recursion": recursion, "visualizations": pictures, **keep(concept.crops)}
-        concepts.append(concept.model_copy(update=update))
-    return family.model_copy(update={"concepts": concepts})
 
 
 def list_subconcepts(concept: AtlasConcept) -> list[Subconcept]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop, Span
 from leaflineage.website import links
 from leaflineage.website.context import Site, identify, number_of, species_of
@@ -11,14 +13,16 @@ from leaflineage.website.scores import is_accentuated, make_short_badges
 from leaflineage.website.words import (
     Words,
     find_span,
+    write_decimal,
     write_measured,
     write_measured_percent,
     write_percent,
     write_signed,
 )
 
-N_CROPS = 10  # crops shown on a family's page for each concept
-N_OVERLAYS = 5  # heat maps shown there; the concept's own page shows all
+N_CROPS = 5  # crops shown on a family's page for each concept
+N_OVERLAYS = 3  # heat maps shown there; the concept's own page shows all
+LEAST_COPY = 240  # px, the least width at which a copy of a plate is of use
 NARROWEST_LABEL = 0.03  # share under which a segment carries no number
 NARROWEST_NOTE = 0.05  # share under which a segment carries no percentage
 LETTER_WIDTH = 0.0072  # of the bar's width at a desktop's size, for one letter of a name
@@ -34,9 +38,22 @@ def leaf_word(site: Site) -> str:
     return site.words("drawn.leaf") if site.index.drawn else site.words("alt.leaf")
 
 
-def make_picture(page: str, path: str, width: int, height: int, alt: str) -> Picture:
-    """Return a picture of the run, as the page reaches it."""
-    return Picture(links.relative(page, links.media(path)), width, height, alt)
+def make_picture(page: str, path: str, width: int, height: int, alt: str, smaller: Sequence[int] = ()) -> Picture:
+    """Return a picture of the run, as the page reaches it, with its smaller copies by their widths."""
+    src = links.relative(page, links.media(path))
+    copies = [(links.relative(page, links.media(links.smaller(path, each))), each) for each in smaller]
+    srcset = ", ".join(f"{address} {size}w" for address, size in [*copies, (src, width)]) if copies else ""
+    return Picture(src, width, height, alt, srcset)
+
+
+def make_small_picture(
+    page: str, path: str, width: int, height: int, alt: str, smaller: Sequence[int], wanted: int
+) -> Picture:
+    """Return the smallest copy of a picture whose longer side has ``wanted`` px or more; the picture where none has."""
+    for each in sorted(smaller):
+        if each < width and max(width, height) * each >= wanted * width:
+            return make_picture(page, links.smaller(path, each), each, max(1, round(height * each / width)), alt)
+    return make_picture(page, path, width, height, alt)
 
 
 def picture_of_concept(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> Picture | None:
@@ -52,108 +69,58 @@ def picture_of_concept(site: Site, page: str, family: AtlasFamily, concept: Atla
         family=family.name,
         rank=concept.rank,
     )
-    return make_picture(page, first.image, first.width, first.height, alt)
+    copies = [each for each in first.smaller if each >= LEAST_COPY]
+    return make_picture(page, first.image, first.width, first.height, alt, copies)
 
 
-def picture_of_crop(
-    site: Site,
-    page: str,
-    family: AtlasFamily,
-    concept: AtlasConcept,
-    crop: Crop,
-    specimen: AtlasSpecimen,
-    number: int,
-    n_all: int,
-) -> Picture:
-    """Return a crop with a text that says whose leaf it is, which concept, and which place it takes."""
-    key = "alt.crop" if crop.kind == "top" else "alt.crop_kind"
-    places = {"all": n_all, "rank": concept.rank} if crop.kind == "top" else {"kind": crop.kind}
-    alt = site.words(
-        key,
-        leaf=leaf_word(site),
-        specimen=identify(specimen, site.words),
-        n=number,
-        concept=site.tell_concept(concept),
-        family=family.name,
-        **places,
-    )
-    return make_picture(page, crop.image, crop.width, crop.height, alt)
-
-
-def make_overlay(
-    site: Site,
-    page: str,
-    crop: Crop,
-    specimen: AtlasSpecimen,
-    *,
-    specimen_alt: str,
-    heat_alt: str,
-    heatmap: str | None = None,
-) -> Overlay:
-    """Return a whole specimen with a map laid over it, the crop's heat map unless another is named, and its box."""
-    x0, y0, x1, y1 = crop.box
-    return Overlay(
-        specimen=make_picture(page, specimen.image, specimen.width, specimen.height, specimen_alt),
-        heat=make_picture(page, heatmap or crop.heatmap, specimen.width, specimen.height, heat_alt),
-        frame=(specimen.original_width, specimen.original_height),
-        box=(x0, y0, x1 - x0, y1 - y0),
-        species=species_of(specimen),
-        coefficient=crop.coefficient,
-        tall=specimen.height > specimen.width,
-    )
+def make_crops(
+    site: Site, page: str, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen], limit: int
+) -> tuple[Picture, ...]:
+    """Return a concept's top crops, strongest first, each with a text that says whose leaf it is."""
+    pictures = []
+    for n, crop in enumerate(list_top(concept, limit), 1):
+        alt = site.words(
+            "alt.crop",
+            leaf=leaf_word(site),
+            specimen=identify(specimens[crop.specimen], site.words),
+            n=n,
+            concept=site.words("concept.inside", number=number_of(concept)),
+        )
+        pictures.append(make_picture(page, crop.image, crop.width, crop.height, alt))
+    return tuple(pictures)
 
 
 def make_overlays(
-    site: Site,
-    page: str,
-    family: AtlasFamily,
-    concept: AtlasConcept,
-    specimens: dict[str, AtlasSpecimen],
-    limit: int,
+    site: Site, page: str, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen], limit: int
 ) -> tuple[Overlay, ...]:
-    """Return the heat maps of a concept's top crops, strongest first."""
-    crops = [crop for crop in concept.crops if crop.kind == "top"][:limit]
-    label = site.tell_concept(concept)
+    """Return the whole leaves of a concept's top crops under its heat maps, strongest first."""
     overlays = []
-    for n, crop in enumerate(crops, 1):
+    for n, crop in enumerate(list_top(concept, limit), 1):
         specimen = specimens[crop.specimen]
-        who = identify(specimen, site.words)
+        x0, y0, x1, y1 = crop.box
+        width, height = specimen.original_width, specimen.original_height
+        alt = site.words(
+            "alt.specimen",
+            leaf=leaf_word(site),
+            specimen=identify(specimen, site.words),
+            n=n,
+            concept=site.words("concept.inside", number=number_of(concept)),
+        )
         overlays.append(
-            make_overlay(
-                site,
-                page,
-                crop,
-                specimen,
-                specimen_alt=site.words(
-                    "alt.specimen",
-                    leaf=leaf_word(site),
-                    specimen=who,
-                    n=n,
-                    all=len(crops),
-                    concept=label,
-                    family=family.name,
-                ),
-                heat_alt=site.words("alt.heat", concept=label, family=family.name, specimen=who, n=n),
+            Overlay(
+                specimen=make_picture(page, specimen.image, specimen.width, specimen.height, alt),
+                heat=links.relative(page, links.media(crop.heatmap)),
+                box=(x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height),
+                species=species_of(specimen),
+                tall=specimen.height > specimen.width,
             )
         )
     return tuple(overlays)
 
 
-def make_crops(
-    site: Site,
-    page: str,
-    family: AtlasFamily,
-    concept: AtlasConcept,
-    specimens: dict[str, AtlasSpecimen],
-    limit: int,
-    kind: str = "top",
-) -> tuple[Picture, ...]:
-    """Return the crops of one kind, strongest first."""
-    crops = [crop for crop in concept.crops if crop.kind == kind][:limit]
-    return tuple(
-        picture_of_crop(site, page, family, concept, crop, specimens[crop.specimen], n, len(crops))
-        for n, crop in enumerate(crops, 1)
-    )
+def list_top(concept: AtlasConcept, limit: int) -> list[Crop]:
+    """Return the first crops of those in which a concept is strongest."""
+    return [crop for crop in concept.crops if crop.kind == "top"][:limit]
 
 
 def make_badges(site: Site, concept: AtlasConcept) -> tuple[Badge, ...]:
@@ -168,35 +135,26 @@ def make_badges(site: Site, concept: AtlasConcept) -> tuple[Badge, ...]:
 
 
 def make_card(
-    site: Site,
-    page: str,
-    family: AtlasFamily,
-    concept: AtlasConcept,
-    specimens: dict[str, AtlasSpecimen] | None,
-    *,
-    n_crops: int = N_CROPS,
-    n_overlays: int = N_OVERLAYS,
+    site: Site, page: str, family: AtlasFamily, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
 ) -> Card:
-    """Return a concept as a plate, with its crops and heat maps where its specimens are at hand."""
-    contribution = concept.importance.contribution
+    """Return a concept as a plate, with what opens under it."""
+    words = site.words
     scored = make_short_badges(site, family, concept.visualizations[0]) if concept.visualizations else ()
+    stability = concept.stability
     return Card(
         anchor=concept.id.rpartition("/")[2],
         number=number_of(concept),
         label=site.name_concept(concept),
-        family=family.name,
         href=site.link(page, links.concept_page(concept.id)),
         share=concept.importance.share,
         widest=max(each.importance.share for each in family.concepts),
-        against=contribution < 0,
-        sign=site.words(f"sign.{sign_of(contribution)}"),
-        told=tell_importance(site.words, concept),
-        rank=concept.rank,
-        n_ranks=len(family.concepts),
+        against=concept.importance.contribution < 0,
+        told=tell_importance(words, concept),
         picture=picture_of_concept(site, page, family, concept),
+        stability=words("family.stability", value=write_decimal(stability.cosine)) if stability else "",
         badges=(*scored, *make_badges(site, concept)),
-        crops=make_crops(site, page, family, concept, specimens, n_crops) if specimens else (),
-        overlays=make_overlays(site, page, family, concept, specimens, n_overlays) if specimens else (),
+        crops=make_crops(site, page, concept, specimens, N_CROPS),
+        overlays=make_overlays(site, page, concept, specimens, N_OVERLAYS),
     )
 
 
@@ -269,12 +227,9 @@ def make_rows(site: Site, page: str, family: AtlasFamily) -> tuple[tuple[Row, ..
     spans += [rest.contribution_interval] if rest else []
     ends = [end for span in spans if span for end in span]
     axis = make_axis([*contributions, *ends, *([rest.contribution] if rest else [])])
-    top = max((concept.importance.interval[1] for concept in family.concepts), default=1.0) or 1.0
-    top = max(top, *(concept.importance.total_sobol_index for concept in family.concepts)) if contributions else top
     rows = []
     for concept in sorted(family.concepts, key=lambda each: (-each.importance.contribution, each.id)):
         importance = concept.importance
-        low, high = importance.interval
         rows.append(
             Row(
                 label=site.name_concept(concept),
@@ -283,9 +238,6 @@ def make_rows(site: Site, page: str, family: AtlasFamily) -> tuple[tuple[Row, ..
                 bar=place_bar(importance.contribution, axis),
                 logits=importance.contribution,
                 share=importance.share,
-                index=importance.total_sobol_index,
-                interval=find_span(importance.interval),
-                whisker=Interval(low / top, importance.total_sobol_index / top, high / top),
                 reach=place_span(importance.contribution, importance.contribution_interval, axis),
                 logits_interval=find_span(importance.contribution_interval),
                 share_interval=find_span(importance.share_interval),
@@ -300,9 +252,6 @@ def make_rows(site: Site, page: str, family: AtlasFamily) -> tuple[tuple[Row, ..
                 bar=place_bar(rest.contribution, axis, "rest"),
                 logits=rest.contribution,
                 share=rest.share,
-                index=None,
-                interval=None,
-                whisker=None,
                 reach=place_span(rest.contribution, rest.contribution_interval, axis),
                 logits_interval=find_span(rest.contribution_interval),
                 share_interval=find_span(rest.share_interval),

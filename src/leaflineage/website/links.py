@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import posixpath
+import re
 from urllib.parse import quote
 
 from leaflineage.errors import SiteError
+from leaflineage.records import name_smaller
 
 HOME = "index.html"
 FAMILIES = "families/index.html"
@@ -16,11 +17,16 @@ DATA = "data.html"
 GLOSSARY = "glossary.html"
 NOT_FOUND = "404.html"
 ATLAS_DATA = "data/atlas.json"
+CITATION = "CITATION.cff"
+ROBOTS = "robots.txt"
+SITEMAP = "sitemap.xml"
 SPECIMENS_DATA = "data/specimens.csv"
 HEAD_DATA = "data/head.safetensors"
 MANIFEST = "site.json"
 SEARCH_INDEX = "assets/search-index.js"
 SCRIPT_WORDS = "assets/words.js"
+MAP_DATA = "assets/map-data.js"
+FRAGMENT = "/+="  # characters that a fragment keeps as they are
 
 
 def family_page(slug: str) -> str:
@@ -65,12 +71,40 @@ def media(path: str) -> str:
 
 def smaller(path: str, width: int) -> str:
     """Return the path, in the run, of a picture's smaller copy: ``a/b.webp`` is ``a/b-160.webp``."""
-    return f"{path.removesuffix('.webp')}-{width}.webp"
+    return name_smaller(path, width)
 
 
 def compare_page(first: str, second: str) -> str:
     """Return the address of a page that compares two families, whichever is named first."""
     return f"compare/{'--'.join(sorted((first, second)))}.html"
+
+
+def split_compare_page(address: str) -> tuple[str, str] | None:
+    """Return the two families whose page of comparison stands at an address, or None where another page does."""
+    if not address.startswith("compare/") or "--" not in address:
+        return None
+    first, second = address.removeprefix("compare/").removesuffix(".html").split("--")
+    return first, second
+
+
+def compare_file(slug: str) -> str:
+    """Return the address of the script that holds what a comparison needs of one family."""
+    return f"assets/compare/{slug}.js"
+
+
+def compare_pair(first: str, second: str) -> str:
+    """Return the address that opens the page of comparisons at a pair, the first named on the left."""
+    return f"{COMPARE}#{first}+{second}"
+
+
+def map_family(slug: str) -> str:
+    """Return the address that opens the map at one family's concepts."""
+    return f"{MAP}#family={slug}"
+
+
+def versioned_data(version: str) -> str:
+    """Return the address of the data of one version of the atlas, packed: the same whatever is published later."""
+    return f"data/atlas-{re.sub('[^A-Za-z0-9.]+', '-', version).strip('.-') or '0'}.json.gz"
 
 
 def asset(path: str) -> str:
@@ -82,9 +116,13 @@ def relative(page: str, target: str) -> str:
     """Return the link from one address to another, percent-encoded; a fragment of the target is kept."""
     path, hash_mark, fragment = target.partition("#")
     if not path:
-        return f"#{quote(fragment)}"
-    link = posixpath.relpath(path, posixpath.dirname(page) or ".")
-    return quote(link) + (f"#{quote(fragment)}" if hash_mark else "")
+        return f"#{quote(fragment, safe=FRAGMENT)}"
+    here, there = page.split("/")[:-1], path.split("/")
+    shared = 0
+    while shared < min(len(here), len(there) - 1) and here[shared] == there[shared]:
+        shared += 1
+    link = "/".join([".."] * (len(here) - shared) + there[shared:])
+    return quote(link) + (f"#{quote(fragment, safe=FRAGMENT)}" if hash_mark else "")
 
 
 def root_of(page: str) -> str:

@@ -41,6 +41,7 @@ class PageContent:
     """What the rules need to know of a page."""
 
     ids: list[str] = field(default_factory=list)
+    choices: list[str] = field(default_factory=list)  # of a page whose address may name some of its options
     anchors: list[str] = field(default_factory=list)  # targets of <a href>
     loads: list[tuple[str, str]] = field(default_factory=list)  # (element, address) the page loads by itself
     images: list[Image] = field(default_factory=list)
@@ -61,6 +62,7 @@ class PageReader(HTMLParser):
         self.content = PageContent()
         self._in_style = False
         self._in_title = False
+        self._keeps_address = False
         self._figures: list[bool] = []  # of each open figure, whether it shows something
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -69,6 +71,9 @@ class PageReader(HTMLParser):
         content = self.content
         if values.get("id"):
             content.ids.append(values["id"])
+        self._keeps_address = self._keeps_address or "data-keeps-address" in values
+        if tag == "option" and self._keeps_address:
+            content.choices.append(values.get("value", ""))
         if tag == "a" and values.get("name"):
             content.ids.append(values["name"])
         if tag in ("a", "area") and "href" in values:

@@ -1,17 +1,29 @@
-"""Read a run's records for the site; what is withheld is left out here, so that no page can show it."""
+"""Read a run's records for the site; what may not be shown is left out here, so that no page can show it.
+
+The index is read a family at a time and held slim: with ten thousand families it is what fills the memory.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import pydantic
 
 from leaflineage.errors import ArtifactError
-from leaflineage.records import SCHEMAS, AtlasFamily, AtlasSpecimen, FamilyRecord, Index
-from leaflineage.website.context import hide_withheld, list_all_crops
+from leaflineage.records import SCHEMAS, AtlasConcept, AtlasFamily, AtlasSpecimen, FamilyRecord, Index, Record
+from leaflineage.website.context import list_all_crops
+from leaflineage.website.rights import EVERYTHING, Rights, hide_specimens
 
 R = TypeVar("R", bound=pydantic.BaseModel)
+INDEX_DROPS: dict[str, Any] = {
+    "contributions": {},
+    "contribution_intervals": {},
+}  # of concepts; their families' records have them
+OPENING, CLOSING = b' "families": [\n', (b"  }\n", b"  },\n")  # as the store lays out the list of families
+NO_FIELDS: set[str] = set()
+SHORT = 40  # characters of texts that stand in many records
 
 
 def read_record(path: Path, model: type[R], name: str) -> R:
@@ -25,44 +37,116 @@ def read_record(path: Path, model: type[R], name: str) -> R:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise ArtifactError(
-            f"{path} is needed for the site and is not there. Build the run first (the stage collect writes it)."
-        ) from error
+        raise _miss(path) from error
+    record = parse_record(path, data, model)
+    _hold_schema(path, record, name)
+    return record
+
+
+def parse_record(path: Path, data: bytes, model: type[R]) -> R:
+    """Return the record, or the part of one, that bytes read from ``path`` hold.
+
+    Raises
+    ------
+    ArtifactError
+        If it is damaged.
+    """
     try:
-        record = model.model_validate_json(data)
+        return model.model_validate_json(data)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
         raise ArtifactError(
-            f"{path} should be a {SCHEMAS[name]} record, and {place or 'it'} is wrong: {first['msg']}. "
+            f"{path} should hold a record of the kind {model.__name__}, and {place or 'it'} is wrong: {first['msg']}. "
             "It is damaged or of another version: run the stage collect again."
         ) from error
+
+
+def _hold_schema(path: Path, record: pydantic.BaseModel, name: str) -> None:
     schema = getattr(record, "schema_", None)
     if schema != SCHEMAS[name]:
         raise ArtifactError(
             f"{path} should be of schema {SCHEMAS[name]} and is of {schema!r}. Run the stage collect again."
         )
-    return record
+
+
+def _miss(path: Path) -> ArtifactError:
+    return ArtifactError(
+        f"{path} is needed for the site and is not there. Build the run first (the stage collect writes it)."
+    )
 
 
 def read_index(run: Path) -> Index:
-    """Return the index without the accentuated crops of specimens that are withheld: it tells of none itself."""
-    index = read_record(run / "index.json", Index, "index")
-    families = []
-    for family in index.families:
-        if any(each.kind == "accentuation" for concept in family.concepts for each in concept.visualizations):
-            whole, _ = read_family(run, family.slug)
-            shown = {concept.id: concept.visualizations for concept in whole.concepts}
-            concepts = [each.model_copy(update={"visualizations": shown.get(each.id, [])}) for each in family.concepts]
-            family = family.model_copy(update={"concepts": concepts})
-        families.append(family)
+    """Return the index, held slim.
+
+    Raises
+    ------
+    ArtifactError
+        If it is missing, of another schema or damaged.
+    """
+    path = run / "index.json"
+    families: list[AtlasFamily] = []
+    rest: list[bytes] = []
+    held: list[bytes] = []
+    inside = False
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                if inside and not line.startswith(b" ]"):
+                    held.append(line)
+                    if line in CLOSING:
+                        families.append(make_slim(parse_record(path, b"".join(held).rstrip(b",\n"), AtlasFamily)))
+                        held.clear()
+                else:
+                    rest.append(line)
+                    inside = line == OPENING
+    except FileNotFoundError as error:
+        raise _miss(path) from error
+    index = parse_record(path, b"".join(rest), Index)
+    _hold_schema(path, index, "index")
+    families += [make_slim(each) for each in index.families]  # where it is laid out in another way
     return index.model_copy(update={"families": families})
 
 
-def read_family(run: Path, slug: str) -> tuple[AtlasFamily, dict[str, AtlasSpecimen]]:
-    """Return a family whole and the specimens its pages show, those withheld left out."""
+def make_slim(record: R) -> R:
+    """Return the same record with shared texts, less of the memory that validation leaves, and no `INDEX_DROPS`."""
+    return cast(R, _slim(record))
+
+
+def _slim(value: Any) -> Any:
+    if isinstance(value, Record):
+        kind = type(value)
+        slim = kind.__new__(kind)
+        drops = INDEX_DROPS if kind is AtlasConcept else {}
+        for name, each in value.__dict__.items():  # set one by one, all records of a kind share their names
+            object.__setattr__(slim, name, drops[name] if name in drops else _slim(each))
+        for name, shared in (("fields_set", NO_FIELDS), ("extra", None), ("private", None)):
+            object.__setattr__(slim, f"__pydantic_{name}__", shared)
+        return slim
+    if isinstance(value, str):
+        return sys.intern(value) if len(value) < SHORT else value
+    if isinstance(value, list | tuple):
+        return type(value)(_slim(each) for each in value)
+    if isinstance(value, dict):
+        return {sys.intern(key): _slim(each) for key, each in value.items()}
+    return value
+
+
+def read_family(run: Path, slug: str, rights: Rights = EVERYTHING) -> tuple[AtlasFamily, dict[str, AtlasSpecimen]]:
+    """Return a family whole and the specimens its pages may show, by id."""
+    return hide_specimens(read_family_record(run, slug), rights)
+
+
+def read_family_record(run: Path, slug: str) -> FamilyRecord:
+    """Return a family's record as it was written.
+
+    Raises
+    ------
+    ArtifactError
+        If it is missing or damaged, or contradicts itself.
+    """
     record = read_record(run / "families" / slug / "family.json", FamilyRecord, "family")
-    specimens = {each.id: each for each in record.specimens}
+    specimens = {each.id for each in record.specimens}
     for concept in record.family.concepts:
         for crop in list_all_crops(concept):
             if crop.specimen not in specimens:
@@ -76,4 +160,4 @@ def read_family(run: Path, slug: str) -> tuple[AtlasFamily, dict[str, AtlasSpeci
             f"families/{slug}/family.json: each image needs its place and its dominant concept, and there are "
             f"{len(places)} places and {len(dominants)} dominant concepts. Run the stage collect again."
         )
-    return hide_withheld(record.family, specimens), specimens
+    return record

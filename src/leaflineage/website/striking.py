@@ -1,41 +1,77 @@
-"""Which picture opens the atlas: the one in which most colour comes back where a weighty concept is active.
+"""Which leaf opens the atlas: one on which several weighty concepts of its family can be outlined, each in its place.
 
-A leaf photographed in grey, or a concept that sits on bare paper, shows little under its heat map; neither is a
-picture to begin with. Measured as the mean chroma of the specimen, weighted by the heat:
+For every specimen with heat maps of its family's leading concepts:
 
-    colour = Σ heat · (max(r, g, b) − min(r, g, b)) / Σ heat
+    merit = (Σ shareᵢ · heatᵢ) · apart² · (least + chroma) · sharp · n
+
+where n is the number of concepts, up to three, heatᵢ the highest value of a concept's map on this leaf (1: as strong
+as on any leaf shown), apart the area that the outlined regions cover together over the sum of their areas, chroma the
+mean of max(r, g, b) − min(r, g, b) where the concepts are active, and sharp the original's longer side over ``SHARP``,
+at most 1. A leaf photographed in grey or coarsely, and concepts that all lie in one place or on bare paper, make no
+picture to begin with.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop
+from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen
+from leaflineage.website.outlines import Heat, enlarge
 from leaflineage.website.scores import fails, is_accentuated
 
 SIDE = 64  # px; the size at which pictures are compared
-N_CANDIDATES = 8  # families looked at
-N_LOOKED_AT = 5  # top crops of each
+N_CANDIDATES = 5  # families looked at
+N_LEAVES = 16  # specimens of each whose maps are opened
+N_LEADING = 5  # concepts by rank of which some are outlined
+N_OUTLINED = 3
+FAINTEST = 0.2  # heat that a concept must reach on the leaf to be outlined
+HALF = 0.5  # of a concept's highest value on the leaf: what lies above is outlined
+LEAST_CHROMA = 0.15
+SHARP = 400  # px of the original's longer side from which a picture is sharp enough to open an atlas
 
 ReadFamily = Callable[[str], tuple[AtlasFamily, dict[str, AtlasSpecimen]]]
-MeasureColour = Callable[[AtlasSpecimen, Crop], float]
+OpenPicture = Callable[[str], "NDArray[np.float64] | None"]
 
 
-def measure_colour(specimen: Path, heatmap: Path) -> float:
-    """Return how much colour a heat map gives back to a specimen, in [0, 1]; 0 where a picture cannot be read."""
+@dataclass(frozen=True)
+class Shown:
+    """A concept that is active on the leaf, and its map there, (rows, columns) in [0, 1]."""
+
+    concept: AtlasConcept
+    heat: Heat
+
+
+@dataclass(frozen=True)
+class Example:
+    """The leaf that opens the atlas, its family whole, and the concepts to outline, by rank."""
+
+    family: AtlasFamily
+    specimens: dict[str, AtlasSpecimen]
+    specimen: AtlasSpecimen
+    shown: tuple[Shown, ...]
+
+
+def open_picture(run: Path, source: str) -> NDArray[np.float64] | None:
+    """Return a picture of the run, or one in a data: address, as (rows, columns, RGBA) in [0, 1].
+
+    None where it cannot be read.
+    """
     try:
-        with Image.open(specimen) as picture, Image.open(heatmap) as veil:
-            pixels = np.asarray(picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float64)
-            alpha = veil.convert("RGBA").getchannel("A").resize((SIDE, SIDE), Image.Resampling.BOX)
-            heat = 1.0 - np.asarray(alpha, dtype=np.float64) / 255.0  # (SIDE, SIDE)
-    except (OSError, UnidentifiedImageError):
-        return 0.0
-    chroma = (pixels.max(axis=2) - pixels.min(axis=2)) / 255.0
-    return float((heat * chroma).sum() / heat.sum()) if heat.sum() > 0 else 0.0
+        head, _, coded = source.partition(",")
+        data = base64.b64decode(coded) if head.startswith("data:") else (run / source).read_bytes()
+        with Image.open(io.BytesIO(data)) as picture:
+            return np.asarray(picture.convert("RGBA"), dtype=np.float64) / 255.0
+    except (OSError, UnidentifiedImageError, binascii.Error):
+        return None
 
 
 def choose_concept(family: AtlasFamily) -> AtlasConcept:
@@ -49,26 +85,82 @@ def choose_concept(family: AtlasFamily) -> AtlasConcept:
     return (passed or pictured or good or family.concepts)[0]
 
 
-def choose_opening(
-    families: list[AtlasFamily], read_family: ReadFamily, colour_of: MeasureColour
-) -> tuple[AtlasFamily, Crop | None] | None:
-    """Return the family that opens the atlas and the crop whose leaf shows its concept best.
+def choose_example(
+    families: list[AtlasFamily], read_family: ReadFamily, open_picture: OpenPicture, n_cells: int
+) -> Example | None:
+    """Return the leaf on which the concepts of its family show best, or None where no family has a leaf to show.
 
-    Of the families whose chosen concept has the highest lower end of its interval, the one where that end times the
-    colour that comes back is greatest.
+    Looked at are the families whose chosen concept has the highest lower end of its interval; ``n_cells`` is the number
+    of cells along the longer side of the network's map.
     """
 
     def weigh(family: AtlasFamily) -> float:
         importance = choose_concept(family).importance
         return importance.interval[0] if importance.contribution > 0 else 0.0
 
-    best: tuple[float, AtlasFamily, Crop | None] | None = None
+    best: tuple[float, Example] | None = None
     for listed in sorted(families, key=lambda each: (-weigh(each), each.slug))[:N_CANDIDATES]:
         family, specimens = read_family(listed.slug)
-        crops = [crop for crop in choose_concept(family).crops if crop.kind == "top"][:N_LOOKED_AT]
-        colours = [round(colour_of(specimens[crop.specimen], crop), 3) for crop in crops]
-        place = colours.index(max(colours)) if colours else None
-        merit = weigh(listed) * (colours[place] if place is not None else 0.0)
-        if best is None or merit > best[0]:
-            best = (merit, listed, crops[place] if place is not None else None)
-    return best[1:] if best else None
+        for specimen, maps in _list_leaves(family, specimens)[:N_LEAVES]:
+            picture = open_picture(specimen.image)
+            if picture is None:
+                continue
+            shown = _open_maps(maps, open_picture)
+            sharp = min(1.0, max(specimen.original_width, specimen.original_height) / SHARP)
+            merit = round(measure_merit(picture, shown, n_cells) * sharp, 6)
+            if best is None or merit > best[0]:
+                best = merit, Example(family, specimens, specimen, shown)
+    return best[1] if best else None
+
+
+def _list_leaves(
+    family: AtlasFamily, specimens: dict[str, AtlasSpecimen]
+) -> list[tuple[AtlasSpecimen, list[tuple[AtlasConcept, str]]]]:
+    """Return the specimens that may be shown with the maps of leading concepts on them, the most promising first."""
+    leading = [each for each in family.concepts if each.importance.contribution > 0 and "unstable" not in each.flags]
+    found: dict[str, dict[str, tuple[AtlasConcept, str, float]]] = {}
+    for concept in leading[:N_LEADING] or family.concepts[:1]:
+        for crop in concept.crops:
+            strength = crop.coefficient / crop.heatmap_max if crop.heatmap_max else 0.0
+            found.setdefault(crop.specimen, {}).setdefault(concept.id, (concept, crop.heatmap, strength))
+        for specimen in specimens.values():
+            for each in specimen.heatmaps:
+                if each.concept == concept.id and each.heatmap_max:
+                    maps = found.setdefault(specimen.id, {})
+                    maps.setdefault(concept.id, (concept, each.heatmap, each.coefficient / each.heatmap_max))
+    leaves = []
+    for name, maps in found.items():
+        own = specimens.get(name)
+        if own is not None and not own.withheld:
+            n_strong = sum(strength >= FAINTEST for _, _, strength in maps.values())
+            promise = sum(concept.importance.share * min(1.0, strength) for concept, _, strength in maps.values())
+            rank = (-min(n_strong, N_OUTLINED), -promise, name)
+            leaves.append((rank, own, [(concept, source) for concept, source, _ in maps.values()]))
+    return [(own, sources) for _, own, sources in sorted(leaves, key=lambda leaf: leaf[0])]
+
+
+def _open_maps(maps: list[tuple[AtlasConcept, str]], open_picture: OpenPicture) -> tuple[Shown, ...]:
+    """Return the concepts that are strong enough on the leaf to be outlined, the weightiest ``N_OUTLINED``, by rank."""
+    shown = []
+    for concept, source in sorted(maps, key=lambda each: each[0].rank):
+        veil = open_picture(source)
+        if veil is not None and (heat := 1.0 - veil[:, :, 3]).max() >= FAINTEST:
+            shown.append(Shown(concept, heat))
+    return tuple(shown[:N_OUTLINED])
+
+
+def measure_merit(picture: NDArray[np.float64], shown: tuple[Shown, ...], n_cells: int) -> float:
+    """Return how well the concepts show on a leaf, its sharpness left aside; 0 where none is shown."""
+    if not shown:
+        return 0.0
+    size = (SIDE, SIDE)
+    colours = Image.fromarray(np.round(picture[:, :, :3] * 255).astype(np.uint8)).resize(size, Image.Resampling.BOX)
+    pixels = np.asarray(colours, dtype=np.float64) / 255.0
+    chroma = pixels.max(axis=2) - pixels.min(axis=2)  # (SIDE, SIDE)
+    maps = [enlarge(each.heat, n_cells) for each in shown]
+    heats = [np.asarray(Image.fromarray(each).resize(size), dtype=np.float64) for each in maps]
+    inside = [heat >= HALF * heat.max() for heat in heats]
+    covered = np.any(inside, axis=0)
+    apart = float(covered.sum() / sum(each.sum() for each in inside))
+    strength = sum(each.concept.importance.share * float(each.heat.max()) for each in shown)
+    return strength * apart**2 * (LEAST_CHROMA + float(chroma[covered].mean())) * len(shown)

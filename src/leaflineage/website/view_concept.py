@@ -6,22 +6,33 @@ from typing import Any
 
 from markupsafe import Markup
 
-from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop, Span
+from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen
 from leaflineage.website import links, sentences
 from leaflineage.website.context import Site, identify, number_of
 from leaflineage.website.figures import (
     leaf_word,
+    make_axis,
     make_badges,
-    make_crops,
     make_histogram,
-    make_overlay,
-    make_overlays,
     make_picture,
     picture_of_concept,
+    place_bar,
+    place_span,
+    place_zero,
     sign_of,
 )
-from leaflineage.website.pages.concept import ConceptPage, CropGroup, MapPair, View
-from leaflineage.website.pages.parts import Fact, Link, Overlay
+from leaflineage.website.leaves import view_crops, view_leaf, view_leaves, view_zones
+from leaflineage.website.pages.concept import (
+    ConceptPage,
+    CropGroup,
+    Histogram,
+    MapPair,
+    Numbers,
+    OtherFamily,
+    SimilarView,
+    View,
+)
+from leaflineage.website.pages.parts import Fact, Link, Picture
 from leaflineage.website.scores import caption_first, is_accentuated, make_score_badges, make_short_badges
 from leaflineage.website.view_inside import view_inside
 from leaflineage.website.words import (
@@ -35,6 +46,7 @@ from leaflineage.website.words import (
 )
 
 N_CROPS = 10
+N_GRADED = 4  # crops shown of each grade
 N_OTHERS = 10
 GRADES = ("p99", "p90", "p50", "counter")
 
@@ -46,39 +58,41 @@ def view_concept(
     words, page = site.words, links.concept_page(concept.id)
     label, importance = site.name_concept(concept), concept.importance
     rows, columns = site.index.classifier.map_size
-    overlays = make_overlays(site, page, family, concept, specimens, N_CROPS)
     shown = [specimens[crop.specimen] for crop in concept.crops]
-    crops = make_crops(site, page, family, concept, specimens, N_CROPS)
-    bars, counts = make_histogram(concept.image_importances) if concept.image_importances else ((), [])
-    others = tuple(_list_others(site, page, family, concept))
+    crops = view_crops(site, page, concept, specimens, kind="top", limit=N_CROPS)
+    others, zero = _list_others(site, page, family, concept)
     share_span = find_span(importance.share_interval)
+    first = _view_first(site, page, family, concept)
     place = [each.id for each in family.concepts].index(concept.id)
     return ConceptPage(
         frame=site.make_frame(
             page,
-            words("concept.page_title", concept=label, family=family.name),
-            words("concept.description", concept=label, family=family.name),
+            words("concept.page_title", concept=site.tell_concept(concept), family=family.name),
+            words("concept.description", concept=site.tell_concept(concept), family=family.name),
             styles=("charts", "concept"),
+            scripts=("lightbox",),
         ),
         crumbs=(
             Link(words("chrome.families"), site.link(page, links.FAMILIES)),
             Link(family.name, site.link(page, links.family_page(family.slug))),
         ),
+        crumb=words("concept.crumb", number=number_of(concept), n=len(family.concepts)),
         title=label,
-        number=number_of(concept),
         name_note=_note_name(site, page, family, concept),
+        determination=_determine(site, concept),
+        by_person=concept.name is not None and concept.name.source == "expert",
         badges=make_badges(site, concept),
-        family=Link(family.name, site.link(page, links.family_page(family.slug))),
         share=importance.share,
         share_interval=words("concept.interval", interval=write_percent_interval(share_span, words))
         if share_span
         else None,
-        against=importance.contribution < 0,
         sentence=words(
             f"concept.sentence_{sign_of(importance.contribution)}",
-            family=family.name,
+            family=Markup('<span lang="la">{}</span>').format(family.name),
         ),
-        picture=picture_of_concept(site, page, family, concept),
+        zones=view_zones(site, family, concept),
+        picture=first,
+        picture_href=_find_whole(site, page, concept) or (first.src if first else ""),
         picture_caption=caption_first(site, concept, specimens),
         picture_badges=make_score_badges(site, family, concept.visualizations[0]) if concept.visualizations else (),
         views=_view_others(site, page, family, concept),
@@ -94,31 +108,18 @@ def view_concept(
             count=words.number(len(crops)).capitalize(),
             count_again=words.number(len(crops)),
         ),
-        overlays=overlays,
+        whole_leaves=view_leaves(site, page, concept, specimens, limit=N_CROPS),
         heat_caption=sentences.caution_heat(words, site.index, shown),
-        pairs=_pair_maps(site, page, family, concept, specimens),
+        pairs=_pair_maps(site, page, concept, specimens),
         coefficient_caption=words("figure.coefficient_map", rows=rows, columns=columns),
         inside=view_inside(site, page, family, concept, specimens),
-        groups=_grade(site, page, family, concept, specimens),
-        histogram=bars,
-        histogram_ticks=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
-        histogram_mean=importance.total_sobol_index,
-        histogram_note=words(
-            "concept.histogram_note",
-            n=len(concept.image_importances),
-            mean=write_decimal(importance.total_sobol_index),
-        ),
-        histogram_alt=words(
-            "concept.histogram_alt",
-            images=words("count.images", n=len(concept.image_importances)),
-            counts=words("list.comma").join(str(count) for count in counts),
-        ),
+        groups=_grade(site, page, concept, specimens),
+        histogram=_view_histogram(site, concept),
         others=others,
-        others_interval=any(span for _, _, span in others),
-        similar=tuple(
-            (link, each.similarity) for each in concept.similar if (link := site.concept_link(page, each.id))
-        ),
+        others_zero=zero,
+        similar=tuple(_list_similar(site, page, concept)),
         caveats=tuple(_list_caveats(site, family, concept, shown)),
+        numbers=_list_numbers(site, page, family, place),
         files=site.list_files(page, family.slug),
         assumptions=site.link(page, f"{links.METHOD}#assumptions"),
         turn=(
@@ -136,19 +137,38 @@ def _turn(site: Site, page: str, family: AtlasFamily, place: int) -> Link:
 def _note_name(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> str:
     address = site.link(page, links.family_page(family.slug))
     name = Markup('<a href="{}" lang="la">{}</a>').format(address, family.name)
-    return site.words("concept.whose", family=name) + " " + _tell_namer(site, concept)
+    told = site.words("concept.whose", family=name)
+    return told if concept.name else told + " " + site.words("concept.unnamed")
 
 
-def _tell_namer(site: Site, concept: AtlasConcept) -> str:
+def _determine(site: Site, concept: AtlasConcept) -> str | None:
+    """Return who named the concept, as on the label of a specimen; None where nobody did."""
     words, name = site.words, concept.name
     if name is None:
-        return words("concept.unnamed")
+        return None
     if name.source == "suggested":
-        return words("concept.suggested")
+        if name.confidence is None:
+            return words("concept.suggested")
+        return words("concept.suggested_surely", confidence=write_decimal(name.confidence))
     author = name.author or words("concept.someone")
     if name.date:
         return words("concept.expert", author=author, date=name.date)
     return words("concept.expert_undated", author=author)
+
+
+def _view_first(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> Picture | None:
+    """Return the concept's first picture, large."""
+    found = picture_of_concept(site, page, family, concept)
+    if found is None:
+        return None
+    first = concept.visualizations[0]
+    return make_picture(page, first.image, first.width, first.height, found.alt, first.smaller)
+
+
+def _find_whole(site: Site, page: str, concept: AtlasConcept) -> str | None:
+    """Return the page of the specimen whose crop was made clearer, None where the first picture is computed."""
+    owner = concept.visualizations[0].specimen if concept.visualizations else None
+    return site.specimen_link(page, owner) if owner else None
 
 
 def _view_others(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> tuple[View, ...]:
@@ -161,7 +181,7 @@ def _view_others(site: Site, page: str, family: AtlasFamily, concept: AtlasConce
             alt = words("alt.view", concept=site.tell_concept(concept), family=family.name, view=n, all=len(computed))
             views.append(
                 View(
-                    picture=make_picture(page, picture.image, picture.width, picture.height, alt),
+                    picture=make_picture(page, picture.image, picture.width, picture.height, alt, picture.smaller),
                     caption=words("views.view", n=len(computed), view=n),
                     badges=make_short_badges(site, family, picture),
                 )
@@ -220,44 +240,27 @@ def _tell_prevalence(words: Words, concept: AtlasConcept) -> str:
 
 
 def _pair_maps(
-    site: Site, page: str, family: AtlasFamily, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
+    site: Site, page: str, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
 ) -> tuple[MapPair, ...]:
     """Return the leaves of which an attribution map was made, each under its two maps."""
     pairs = []
-    for n, crop in enumerate((each for each in concept.crops if each.attribution), 1):
+    for n, crop in enumerate((each for each in concept.crops if each.attribution and each.kind == "top"), 1):
         specimen = specimens[crop.specimen]
         who = identify(specimen, site.words)
-        places = {"specimen": who, "concept": site.tell_concept(concept), "family": family.name, "n": n}
-        pairs.append(
-            MapPair(
-                coefficient=_lay_map(site, page, crop, specimen, "coefficient", crop.heatmap, places),
-                attribution=_lay_map(site, page, crop, specimen, "attribution", crop.attribution or "", places),
-                who=who,
-            )
+        places: dict[str, Any] = {"leaf": leaf_word(site), "specimen": who, "n": n}
+        coefficient, attribution = (
+            view_leaf(site, page, crop, specimen, heatmap=heatmap or "", alt=site.words(key, **places))
+            for key, heatmap in (("crop.alt_coefficient", crop.heatmap), ("crop.alt_attribution", crop.attribution))
         )
+        pairs.append(MapPair(coefficient=coefficient, attribution=attribution, who=who))
     return tuple(pairs)
 
 
-def _lay_map(
-    site: Site, page: str, crop: Crop, specimen: AtlasSpecimen, kind: str, heatmap: str, places: dict[str, Any]
-) -> Overlay:
-    return make_overlay(
-        site,
-        page,
-        crop,
-        specimen,
-        specimen_alt=site.words(f"alt.{kind}_under", leaf=leaf_word(site), **places),
-        heat_alt=site.words(f"alt.{kind}_map", **places),
-        heatmap=heatmap,
-    )
-
-
-def _grade(
-    site: Site, page: str, family: AtlasFamily, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
-) -> tuple[CropGroup, ...]:
+def _grade(site: Site, page: str, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]) -> tuple[CropGroup, ...]:
+    """Return crops from where the concept is strong to where it is high and should not be."""
     groups = []
     for kind in GRADES:
-        crops = make_crops(site, page, family, concept, specimens, 4, kind)
+        crops = view_crops(site, page, concept, specimens, kind=kind, limit=N_GRADED)
         if crops:
             groups.append(
                 CropGroup(site.words(f"concept.grade_{kind}"), site.words(f"concept.grade_{kind}_note"), crops)
@@ -265,15 +268,80 @@ def _grade(
     return tuple(groups)
 
 
+def _view_histogram(site: Site, concept: AtlasConcept) -> Histogram | None:
+    """Return over how many images the concept's index is how large, or None where no image's was kept."""
+    values, words = concept.image_importances, site.words
+    if not values:
+        return None
+    bars, counts = make_histogram(values)
+    mean = concept.importance.total_sobol_index
+    return Histogram(
+        bars=bars,
+        ticks=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
+        mean=mean,
+        note=words("concept.histogram_note", n=len(values), mean=write_decimal(mean)),
+        alt=words("concept.histogram_alt", images=words("count.images", n=len(values))),
+        rows=tuple(
+            (words("interval.plain", low=write_decimal(i / 10, 1), high=write_decimal((i + 1) / 10, 1)), count)
+            for i, count in enumerate(counts)
+        ),
+    )
+
+
 def _list_others(
     site: Site, page: str, family: AtlasFamily, concept: AtlasConcept
-) -> list[tuple[Link, float, Span | None]]:
-    others = sorted(concept.contributions.items(), key=lambda pair: (-pair[1], pair[0]))
-    return [
-        (link, logits, find_span(concept.contribution_intervals.get(slug)))
-        for slug, logits in others
-        if slug != family.slug and (link := site.family_link(page, slug))
-    ][:N_OTHERS]
+) -> tuple[tuple[OtherFamily, ...], float]:
+    """Return what the concept adds to the logits of the nearest families, its own first; and where nought stands."""
+    ranked = sorted(concept.contributions.items(), key=lambda pair: (pair[0] != family.slug, -pair[1], pair[0]))
+    found = [(slug, logits) for slug, logits in ranked if site.find_family(slug)][: N_OTHERS + 1]
+    spans = {slug: find_span(concept.contribution_intervals.get(slug)) for slug, _ in found}
+    ends = [end for span in spans.values() if span for end in span]
+    axis = make_axis([*(logits for _, logits in found), *ends])
+    others = []
+    for slug, logits in found:
+        link, span = site.family_link(page, slug), spans[slug]
+        assert link is not None
+        others.append(
+            OtherFamily(
+                link=link,
+                is_own=slug == family.slug,
+                bar=place_bar(logits, axis),
+                reach=place_span(logits, span, axis),
+                sign=site.words(f"sign.{sign_of(logits)}_short"),
+                logits=logits,
+                span=span,
+            )
+        )
+    return (tuple(others) if any(not each.is_own for each in others) else ()), place_zero(axis)
+
+
+def _list_similar(site: Site, page: str, concept: AtlasConcept) -> list[SimilarView]:
+    """Return the concepts of other families that point the same way, each with its picture."""
+    views = []
+    for each in concept.similar:
+        found = site.find_concept(each.id)
+        if found is None:
+            continue
+        family, other = found
+        picture = _view_first(site, page, family, other)
+        views.append(
+            SimilarView(
+                href=site.link(page, links.concept_page(other.id)),
+                label=site.name_concept(other),
+                family=family.name,
+                similarity=each.similarity,
+                picture=picture,
+            )
+        )
+    return views
+
+
+def _list_numbers(site: Site, page: str, family: AtlasFamily, place: int) -> Numbers:
+    """Return where in the atlas's data the concept stands."""
+    families = [each.slug for each in site.index.families]
+    return Numbers(
+        href=site.link(page, links.ATLAS_DATA), pointer=f"/families/{families.index(family.slug)}/concepts/{place}"
+    )
 
 
 def _list_caveats(site: Site, family: AtlasFamily, concept: AtlasConcept, shown: list[AtlasSpecimen]) -> list[str]:

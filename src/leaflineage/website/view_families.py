@@ -13,10 +13,10 @@ from leaflineage.website.figures import (
 )
 from leaflineage.website.pages.families import FamiliesPage, FamilyLine
 from leaflineage.website.pages.home import Start
-from leaflineage.website.pages.parts import Fact
-from leaflineage.website.words import (
-    find_span,
-)
+from leaflineage.website.pages.parts import Fact, Link
+from leaflineage.website.words import Words, find_span, write_decimal
+
+N_QUERY_PLATES = 12  # leaves without a family that are shown as pictures; the others are named
 
 
 def view_families(site: Site) -> FamiliesPage:
@@ -30,26 +30,48 @@ def view_families(site: Site) -> FamiliesPage:
     for family in families:
         lines.append(_view_line(site, page, family, has_orders and family.order != last_order))
         last_order = family.order
-    n_built = sum(is_built(family) for family in families)
+    orders = tuple(dict.fromkeys(family.order for family in families if family.order))
+    queries = [query for query in site.index.queries if not query.withheld]
     return FamiliesPage(
         frame=site.make_frame(
-            page, words("families.title"), words("families.description"), styles=("charts", "families")
+            page,
+            words("families.title"),
+            words("families.description"),
+            styles=("charts", "families"),
+            scripts=("families",),
         ),
+        lead=_tell_families(words, families, len(orders)),
         lines=tuple(lines),
-        n_built=n_built,
-        n_missing=len(families) - n_built,
-        has_orders=has_orders,
-        queries=tuple(_view_query(site, page, query) for query in site.index.queries if not query.withheld),
+        orders=orders,
+        queries=tuple(_view_query(site, page, query) for query in queries[:N_QUERY_PLATES]),
+        further_queries=tuple(
+            Link(query.catalogue_number or query.id, site.link(page, links.specimen_page(query.id)))
+            for query in queries[N_QUERY_PLATES:]
+        ),
         unlisted=list_unlisted(site),
     )
+
+
+def _tell_families(words: Words, families: list[AtlasFamily], n_orders: int) -> str:
+    n = sum(is_built(family) for family in families)
+    n_missing = len(families) - n
+    told = [words("families.lead", n=n)]
+    if n_orders > 1:
+        told = [words("families.lead_orders", n=n, orders=n_orders)]
+    if n_missing:
+        told.append(words("families.lead_missing", n=n_missing))
+    return " ".join(told)
 
 
 def _view_query(site: Site, page: str, query: AtlasSpecimen) -> Start:
     words, name = site.words, query.catalogue_number or query.id
     alt = words("alt.query", leaf=leaf_word(site), specimen=name)
-    picture = make_picture(page, query.image, query.width, query.height, alt)
-    first = site.find_family(query.predicted[0].family) if query.predicted else None
-    note = words("families.query_note", family=first.name) if first else ""
+    picture = make_picture(page, query.image, query.width, query.height, alt, query.smaller)
+    first = query.predicted[0] if query.predicted else None
+    family = site.find_family(first.family) if first else None
+    note = (
+        words("families.query_note", family=family.name, score=write_decimal(first.score)) if family and first else ""
+    )
     return Start(name, note, site.link(page, links.specimen_page(query.id)), picture)
 
 
@@ -82,6 +104,15 @@ def _view_line(site: Site, page: str, family: AtlasFamily, first_of_order: bool)
         explained_interval=find_span(family.explained_interval),
         badges=tuple(badge for badge in make_badges(site, first) if badge.warns) if first else (),
         terms=" ".join(term for term in terms if term).lower(),
+        values=" ".join(
+            "-" if value is None else f"{value:.6g}"
+            for value in (
+                family.n_specimens,
+                family.accuracy.top1 if family.accuracy else None,
+                explained_of(family) if first else None,
+                first.importance.share if first else None,
+            )
+        ),
     )
 
 

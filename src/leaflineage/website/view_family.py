@@ -16,10 +16,11 @@ from leaflineage.website.figures import (
     make_importance_bars,
     make_picture,
     make_rows,
+    make_small_picture,
 )
 from leaflineage.website.pages.concept import View
 from leaflineage.website.pages.families import MissingPage
-from leaflineage.website.pages.family import FamilyPage
+from leaflineage.website.pages.family import FamilyPage, Mistakes, MistakeView, Near
 from leaflineage.website.pages.parts import Fact, Link, Picture
 from leaflineage.website.scores import LEAST_PERCENTILE, is_accentuated, is_scored, make_family_badges
 from leaflineage.website.view_families import explained_of, reason_of
@@ -34,6 +35,8 @@ from leaflineage.website.words import (
 
 N_PLATE = 3  # specimens on the sheet of a family's page
 NEAR = 0.1  # similarity from which a family is called near
+N_MISTAKES = 5  # specimens shown that the classifier gets wrong
+NEAR_SIDE, MISTAKE_SIDE = 128, 240  # px, the least that such a picture has where smaller copies lie
 
 
 def view_family(
@@ -44,9 +47,10 @@ def view_family(
     count = words.number(len(family.concepts))
     rows, zero = make_rows(site, page, family)
     figures = itertools.count(3)  # the bar and the table for and against are 1 and 2
-    spread = make_spread(site, page, family, next(figures)) if family.layout else None
+    spread = make_spread(site, page, family, next(figures), specimens) if family.layout else None
+    has_charts = family.fidelity is not None and bool(family.fidelity.curves)
+    trust = view_trust(site, family, next(figures) if has_charts else 0)
     number_curve = make_number_curve(site, family, next(figures)) if has_curve(family) else None
-    trust = view_trust(site, family, next(figures))
     caveats = [
         sentences.caution_accuracy(words, family),
         sentences.caution_composition(words, family, drawn=site.index.drawn),
@@ -61,6 +65,7 @@ def view_family(
             family.name,
             words("family.description", count=count, family=family.name),
             styles=("charts", "family"),
+            scripts=("lightbox", "drawers", "cluster"),
         ),
         crumbs=(Link(words("chrome.families"), site.link(page, links.FAMILIES)),),
         name=family.name,
@@ -85,7 +90,7 @@ def view_family(
         trust=trust,
         neighbours=tuple(_view_neighbours(site, page, family)),
         none_near=_say_none_near(site, page, family),
-        confused=tuple((link, each.n) for each in family.confused_with if (link := site.family_link(page, each.slug))),
+        mistakes=_view_mistakes(site, page, family, specimens),
         caveats=tuple(caveats),
         files=site.list_files(page, family.slug),
         assumptions=site.link(page, f"{links.METHOD}#assumptions"),
@@ -114,7 +119,7 @@ def _view_whole(site: Site, page: str, family: AtlasFamily) -> View | None:
         return None
     alt = site.words("alt.whole", family=family.name)
     return View(
-        picture=make_picture(page, found.image, found.width, found.height, alt),
+        picture=make_picture(page, found.image, found.width, found.height, alt, found.smaller),
         caption=site.words("whole.caption", family=family.name),
         badges=make_family_badges(site, found),
     )
@@ -140,7 +145,8 @@ def choose_plate(
         alt = site.words(
             "alt.plate", leaf=leaf_word(site), specimen=identify(each, site.words), n=n, family=family.name
         )
-        pictures.append((make_picture(page, each.image, each.width, each.height, alt), species_of(each)))
+        picture = make_picture(page, each.image, each.width, each.height, alt, each.smaller)
+        pictures.append((picture, species_of(each)))
     return tuple(pictures)
 
 
@@ -184,7 +190,7 @@ def _tell_bias(site: Site, family: AtlasFamily) -> str | None:
     return site.words("family.bias", bias=bias, total=write_signed(total))
 
 
-def _view_neighbours(site: Site, page: str, family: AtlasFamily) -> list[tuple[Link, float, Picture | None]]:
+def _view_neighbours(site: Site, page: str, family: AtlasFamily) -> list[Near]:
     near = []
     for neighbour in [each for each in family.neighbours if each.similarity >= NEAR][:5]:
         other, link = site.families.get(neighbour.slug), site.family_link(page, neighbour.slug)
@@ -195,9 +201,85 @@ def _view_neighbours(site: Site, page: str, family: AtlasFamily) -> list[tuple[L
             first = other.concepts[0].visualizations[0]
             key = "alt.near_accentuation" if is_accentuated(other.concepts[0]) else "alt.near"
             alt = site.words(key, family=other.name)
-            picture = make_picture(page, first.image, first.width, first.height, alt)
-        near.append((link, neighbour.similarity, picture))
+            picture = make_small_picture(page, first.image, first.width, first.height, alt, first.smaller, NEAR_SIDE)
+        near.append(Near(link, neighbour.similarity, picture, _link_comparison(site, page, family, other)))
     return near
+
+
+def _link_comparison(site: Site, page: str, family: AtlasFamily, other: AtlasFamily | None) -> Link | None:
+    """Return a link to what compares two families: their own page, else the page where a reader picks a pair."""
+    if other is None or other.slug == family.slug or not is_built(other):
+        return None
+    text = site.words("family.compare", family=other.name)
+    own = links.compare_page(family.slug, other.slug)
+    if own in site.plan:
+        return Link(text, site.link(page, own))
+    if links.COMPARE in site.plan:
+        return Link(text, f"{site.link(page, links.COMPARE)}#{family.slug}+{other.slug}")
+    return None
+
+
+def _view_mistakes(site: Site, page: str, family: AtlasFamily, specimens: dict[str, AtlasSpecimen]) -> Mistakes:
+    """Return the specimens the classifier gets wrong, the surest first, and what it took all of them for."""
+    words = site.words
+    shown: list[MistakeView] = []
+    for mistake in family.mistakes:
+        specimen, other = specimens.get(mistake.specimen), site.find_family(mistake.family)
+        if specimen is None or specimen.withheld or len(shown) == N_MISTAKES:
+            continue
+        species = species_of(specimen)
+        n = len(shown) + 1
+        alt = words(
+            "alt.mistake",
+            leaf=leaf_word(site),
+            specimen=identify(specimen, words),
+            n=n,
+            family=family.name,
+            other=mistake.family,
+        )
+        size = (specimen.width, specimen.height)
+        taken = site.family_link(page, other.slug) if other else None
+        shown.append(
+            MistakeView(
+                picture=make_small_picture(page, specimen.image, *size, alt, specimen.smaller, MISTAKE_SIDE),
+                who=species or specimen.catalogue_number or specimen.id,
+                latin=species is not None,
+                number=specimen.catalogue_number or specimen.id,
+                href=site.specimen_link(page, specimen.id),
+                family=taken or Link(mistake.family, ""),
+                sentence=words(
+                    "family.scores",
+                    score=write_decimal(mistake.score),
+                    family=family.name,
+                    own=write_decimal(mistake.own_score),
+                ),
+                note=words("family.held_out" if mistake.held_out else "family.in_training"),
+            )
+        )
+    return Mistakes(
+        sentence=_tell_mistakes(site, family, len(shown)),
+        shown=tuple(shown),
+        counts=tuple(
+            (link, each.n, _link_comparison(site, page, family, site.families.get(each.slug)))
+            for each in family.confused_with
+            if (link := site.family_link(page, each.slug))
+        ),
+    )
+
+
+def _tell_mistakes(site: Site, family: AtlasFamily, n_shown: int) -> str:
+    """Return how many of the counted specimens are taken for another family, and which of all stand here."""
+    words = site.words
+    n_wrong, accuracy = sum(each.n for each in family.confused_with), family.accuracy
+    told = []
+    if not n_wrong:
+        told.append(words("family.no_confused"))
+    elif accuracy is not None and accuracy.n_specimens:
+        key = "family.wrong_held_out" if "held" in accuracy.split else "family.wrong_all"
+        told.append(words(key, n=n_wrong, images=words("count.images", n=accuracy.n_specimens)))
+    if n_shown:
+        told.append(words("family.mistakes_shown", n=n_shown))
+    return " ".join(told)
 
 
 def _say_none_near(site: Site, page: str, family: AtlasFamily) -> str:
@@ -221,7 +303,7 @@ def view_missing(site: Site, family: AtlasFamily) -> MissingPage:
             page,
             family.name,
             words("missing.description", family=family.name, reason=reason),
-            styles=("family",),
+            styles=("family", "families"),
         ),
         crumbs=(Link(words("chrome.families"), site.link(page, links.FAMILIES)),),
         name=family.name,

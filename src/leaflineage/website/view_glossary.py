@@ -34,7 +34,8 @@ def _view_term(words: Words, key: str, entry: dict[str, Any]) -> Term:
     return Term(
         anchor=key,
         name=entry["name"],
-        plain=entry["plain"],
+        plain=entry["plain"] if entry["plain"] != entry["name"] else "",
+        gloss=entry["gloss"],
         also=words("glossary.also", names=entry["also"]) if entry.get("also") else "",
         who=said,
         strokes=draw_term(key),

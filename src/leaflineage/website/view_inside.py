@@ -80,23 +80,26 @@ def _picture(site: Site, page: str, family: AtlasFamily, inside: Subconcept, lab
         return None
     first = inside.visualizations[0]
     alt = site.words("alt.inside_visualization", concept=label, family=family.name, rank=inside.rank)
-    return make_picture(page, first.image, first.width, first.height, alt)
+    return make_picture(page, first.image, first.width, first.height, alt, first.smaller)
 
 
 def _crops(
     site: Site, page: str, family: AtlasFamily, inside: Subconcept, label: str, specimens: dict[str, AtlasSpecimen]
-) -> tuple[Picture, ...]:
+) -> tuple[tuple[Picture, str | None], ...]:
+    """Return the crops of a concept inside a concept, each with the address of its specimen's page."""
     crops = [crop for crop in inside.crops if crop.kind == "top"][:N_CROPS]
     pictures = []
     for n, crop in enumerate(crops, 1):
+        specimen = specimens[crop.specimen]
         alt = site.words(
             "alt.inside_crop",
             leaf=leaf_word(site),
-            specimen=identify(specimens[crop.specimen], site.words),
+            specimen=identify(specimen, site.words),
             n=n,
             all=len(crops),
             concept=label,
             family=family.name,
         )
-        pictures.append(make_picture(page, crop.image, crop.width, crop.height, alt))
+        picture = make_picture(page, crop.image, crop.width, crop.height, alt)
+        pictures.append((picture, site.specimen_link(page, specimen.id)))
     return tuple(pictures)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import filecmp
+import gzip
 import hashlib
 import json
 import os
-import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from xml.sax.saxutils import escape as escape_xml
 
-from leaflineage.errors import ArtifactError, SiteError
+from leaflineage.errors import SiteError
 from leaflineage.website import links
 
-PICTURE_KEY = re.compile(r'("(?:image|heatmap|attribution)"\s*:\s*")((?:[^"\\]|\\.)*)"')
-CHUNK = 1 << 20
-LONGEST_PATH = 4096
+CHUNK = 1 << 20  # bytes
 
 
 def read_former(out: Path) -> set[str]:
@@ -43,21 +42,35 @@ def read_former(out: Path) -> set[str]:
 
 
 class Writer:
-    """Stages files beside the site and moves them into place at the end."""
+    """Stages files beside the site and moves them into place at the end; what the site has already stays where it is.
+
+    Attributes
+    ----------
+    addresses : set of str
+        Everything that the site will hold.
+    kept : set of str
+        What of it lies in the site already.
+    pictures : set of str
+        Paths, in the run, of the pictures among them.
+    """
 
     def __init__(self, staging: Path, out: Path, run: Path) -> None:
         self.staging = staging
         self.out = out
         self.run = run
         self.addresses: set[str] = set()
+        self.kept: set[str] = set()
         self.pictures: set[str] = set()
+        self._folders: set[str] = set()
 
     def open(self, address: str) -> Path:
         """Return the staged path of an address, its folder made."""
-        path = self.staging / address
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = address.rpartition("/")[0]
+        if folder not in self._folders:
+            (self.staging / folder).mkdir(parents=True, exist_ok=True)
+            self._folders.add(folder)
         self.addresses.add(address)
-        return path
+        return self.staging / address
 
     def write(self, address: str, data: bytes) -> None:
         """Stage a file; no two files share an address."""
@@ -66,35 +79,50 @@ class Writer:
         self.open(address).write_bytes(data)
 
     def link_picture(self, path: str) -> None:
-        """Stage a picture of the run as a hard link, as a copy where the file system has none."""
-        address = links.media(path)
-        if address in self.addresses:
+        """Stage a picture of the run, unless the site has it already."""
+        if path in self.pictures:
             return
-        source = self.run / path
-        if not source.is_file():
+        if not (self.run / path).is_file():
             raise SiteError(
                 f"The picture {path} is named by a record and is not in the run. Run the stages illustrate and "
                 "visualize again."
             )
-        self.pictures.add(address)
-        self.link_file(source, address)
+        self.pictures.add(path)
+        self.link_file(self.run / path, links.media(path))
 
-    def link_file(self, source: Path, address: str) -> int:
-        """Stage a file as a hard link, as a copy where the file system has none; return its size in bytes."""
-        target = self.open(address)
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copyfile(source, target)
-        return target.stat().st_size
+    def link_file(self, source: Path, address: str) -> None:
+        """Stage a file of the run, unless the site has it already."""
+        if is_linked(source, self.out / address):
+            self.addresses.add(address)
+            self.kept.add(address)
+        else:
+            link_file(source, self.open(address))
+
+    def keep(self, addresses: Iterable[str]) -> bool:
+        """Leave files in the site that are there already; return whether all of them are."""
+        wanted = list(addresses)
+        if not all((self.out / address).is_file() for address in wanted):
+            return False
+        self.addresses.update(wanted)
+        self.kept.update(wanted)
+        return True
 
     def move_into_place(self, former: set[str]) -> int:
         """Move what is staged into the site, remove what a former bake left over; return how many were removed."""
-        for address in [*sorted(self.addresses - {links.MANIFEST}), links.MANIFEST]:
+        if not self.kept and not (self.out.is_dir() and any(self.out.iterdir())):
+            if self.out.is_dir():
+                self.out.rmdir()
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self.staging, self.out)
+            return 0
+        made: set[Path] = set()
+        for address in [*sorted(self.addresses - self.kept - {links.MANIFEST}), links.MANIFEST]:
             source, target = self.staging / address, self.out / address
             if target.is_file() and is_same(source, target):
                 continue
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
             os.replace(source, target)
         stale = sorted(former - self.addresses)
         for address in stale:
@@ -107,44 +135,47 @@ class Writer:
         return len(stale)
 
 
+def link_file(source: Path, target: Path) -> None:
+    """Make a hard link, or a copy of the same time where the file system has none."""
+    try:
+        os.link(source, target)
+    except FileExistsError:  # another family's pages show it too
+        return
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def is_linked(source: Path, target: Path) -> bool:
+    """Return whether a file of the site is the run's own, or a copy of it as it is now."""
+    try:
+        there, here = target.stat(), source.stat()
+    except OSError:
+        return False
+    if os.path.samestat(there, here):
+        return True
+    return there.st_nlink == 1 and (there.st_size, there.st_mtime_ns) == (here.st_size, here.st_mtime_ns)
+
+
 def is_same(first: Path, second: Path) -> bool:
     """Return whether two files are one, or hold the same bytes."""
     return first.samefile(second) or filecmp.cmp(first, second, shallow=False)
 
 
-def copy_atlas(source: Path, target: Path) -> tuple[int, str]:
-    """Copy atlas.json with the paths of pictures made relative to the copy, in pieces; return its size and sha256.
+def pack(source: Path, target: Path) -> tuple[int, str]:
+    """Compress a file, the same bytes each time; return the size and the sha256 of what came out."""
+    with (
+        source.open("rb") as plain,
+        target.open("wb") as packed,
+        gzip.GzipFile(filename="", mode="wb", fileobj=packed, compresslevel=4, mtime=0) as stream,
+    ):
+        shutil.copyfileobj(plain, stream, CHUNK)
+    data = target.read_bytes()
+    return len(data), hashlib.sha256(data).hexdigest()
 
-    A path begins within a piece or at its seam: what may hold the beginning of one is kept for the next piece.
-    """
-    if not source.is_file():
-        raise ArtifactError(f"{source} is needed for the site and is not there. Run the stage collect again.")
 
-    def rewrite(match: re.Match[str]) -> str:
-        path = json.loads(f'"{match[2]}"')
-        link = links.relative(links.ATLAS_DATA, links.media(path)) if path else path
-        return f'{match[1]}{link}"'
-
-    digest, size, held = hashlib.sha256(), 0, ""
-    with source.open(encoding="utf-8", newline="") as stream, target.open("wb") as copy:
-        while True:
-            piece = stream.read(CHUNK)
-            held += piece
-            end = len(held) if not piece else max(0, len(held) - LONGEST_PATH)
-            parts, done = [], 0
-            for match in PICTURE_KEY.finditer(held):
-                if match.start() >= end:
-                    break
-                parts += [held[done : match.start()], rewrite(match)]
-                done = match.end()
-            parts.append(held[done : max(done, end)])
-            held = held[max(done, end) :]
-            data = "".join(parts).encode("utf-8")
-            copy.write(data)
-            digest.update(data)
-            size += len(data)
-            if not piece:
-                return size, digest.hexdigest()
+def write_robots(sitemap: str | None) -> str:
+    """Return what robots may do: read everything; what is not to be found says so on its pages."""
+    return "User-agent: *\nDisallow:\n" + (f"Sitemap: {sitemap}\n" if sitemap else "")
 
 
 def write_sitemap(urls: list[str]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from leaflineage.website.pages.parts import Fact, Interval, Link
+from leaflineage.website.pages.parts import Fact, Interval, Link, Picture
 
 
 @dataclass(frozen=True)
@@ -38,23 +39,25 @@ class Chart:
     zero: float | None = None
     chosen: Tick | None = None
     least: Tick | None = None
+    table: tuple[tuple[str, tuple[str, ...]], ...] = ()  # each line's label and values, "" where it has none
+    columns: tuple[str, ...] = ()  # what stands over the values
 
 
 @dataclass(frozen=True)
 class SpreadMark:
-    """One image of a family: whose mark it carries, and its place in [0, 1], y downwards."""
+    """One image of a family: which it is, whose mark it carries, and its square on the grid."""
 
-    symbol: str
-    x: float
-    y: float
+    place: int  # in image_specimens, and so in the thumbnails
+    line: int  # of the table: whose mark it carries
+    column: int
+    row: int  # downwards
 
 
 @dataclass(frozen=True)
 class SpreadLine:
     """One mark of the figure of images and what it stands for."""
 
-    symbol: str  # id of the mark
-    tone: str  # how it is drawn: "1" … "4", "plain", "rest", "none"
+    tone: str  # how it is drawn: "1" … "6", "plain", "rest", "none"
     number: str  # what stands in it
     label: str
     href: str | None
@@ -64,14 +67,16 @@ class SpreadLine:
 
 @dataclass(frozen=True)
 class Spread:
-    """How a family's images spread over its concepts."""
+    """How a family's images spread over its concepts: its marks by place, and the same for the script."""
 
     figure: int
+    heading: str
     label: str
-    radius: float  # px
     marks: tuple[SpreadMark, ...]
     lines: tuple[SpreadLine, ...]
     caption: str
+    sheet: Picture | None  # the thumbnails of all images
+    data: dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class FamilyLine:
     explained_interval: tuple[float, float] | None
     badges: tuple[Badge, ...]
     terms: str
+    values: str  # specimens, accuracy, explained share, share of the first concept: numbers to sort by, "-" for none
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class FamiliesPage:
     """``families.html``."""
 
     frame: Frame
+    lead: str
     lines: tuple[FamilyLine, ...]
-    n_built: int
-    n_missing: int
-    has_orders: bool
+    orders: tuple[str, ...]
     queries: tuple[Start, ...]
+    further_queries: tuple[Link, ...]  # those beyond the plates
     unlisted: tuple[Fact, ...]
 
 

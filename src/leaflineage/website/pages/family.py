@@ -11,24 +11,54 @@ from leaflineage.website.pages.parts import Badge, Bar, Fact, Frame, Link, Overl
 
 @dataclass(frozen=True)
 class Card:
-    """A concept as a plate: on the page of its family and on the first page."""
+    """A concept as a plate, and what opens under it."""
 
     anchor: str
     number: int
     label: str
-    family: str
     href: str
     share: float
     widest: float  # the share of the family's first concept, for the scale of the line
     against: bool
-    sign: str
     told: str  # share and contribution with their intervals
-    rank: int
-    n_ranks: int
     picture: Picture | None
-    badges: tuple[Badge, ...] = ()
-    crops: tuple[Picture, ...] = ()
-    overlays: tuple[Overlay, ...] = ()
+    stability: str  # how much of it refits find again, in words
+    badges: tuple[Badge, ...]
+    crops: tuple[Picture, ...]
+    overlays: tuple[Overlay, ...]
+
+
+@dataclass(frozen=True)
+class Near:
+    """A family near this one: its weightiest concept, and the page that compares the two."""
+
+    family: Link
+    similarity: float
+    picture: Picture | None
+    compare: Link | None
+
+
+@dataclass(frozen=True)
+class MistakeView:
+    """A specimen that the classifier takes for another family."""
+
+    picture: Picture
+    who: str
+    latin: bool  # whether that is a species
+    number: str
+    href: str | None  # the specimen's page
+    family: Link
+    sentence: str  # the classifier's scores
+    note: str  # whether the specimen was used in training
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The specimens that the classifier gets wrong: those shown, and how many are taken for which family."""
+
+    sentence: str
+    shown: tuple[MistakeView, ...]
+    counts: tuple[tuple[Link, int, Link | None], ...]  # the family, how many, and the page that compares
 
 
 @dataclass(frozen=True)
@@ -57,9 +87,9 @@ class FamilyPage:
     spread: Spread | None
     number_curve: NumberCurve | None
     trust: Trust | None
-    neighbours: tuple[tuple[Link, float, Picture | None], ...]
+    neighbours: tuple[Near, ...]
     none_near: str
-    confused: tuple[tuple[Link, int], ...]
+    mistakes: Mistakes
     caveats: tuple[str, ...]
     files: tuple[Link, ...]
     assumptions: str

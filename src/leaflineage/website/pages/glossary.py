@@ -10,11 +10,12 @@ from leaflineage.website.pages.parts import Frame
 
 @dataclass(frozen=True)
 class Term:
-    """A word for a leaf: what it is called, in plain words, who may use it, and its drawing, if any."""
+    """A word for a leaf: what it is called, in plain words, what it means, who may use it, and its drawing, if any."""
 
     anchor: str
     name: str
-    plain: str
+    plain: str  # empty where the word is plain itself
+    gloss: str
     also: str
     who: str
     strokes: tuple[Stroke, ...]

@@ -29,24 +29,23 @@ class Fact:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image with its size in pixels and a text that stands for it."""
+    """An image with its size in pixels and a text that stands for it; ``srcset`` names its smaller copies too."""
 
     src: str
     width: int
     height: int
     alt: str
+    srcset: str = ""
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """A specimen, the heat map laid over it, and a box in the original's pixels."""
+    """A specimen, the address of the heat map laid over it, and the crop's box in fractions of its picture."""
 
     specimen: Picture
-    heat: Picture
-    frame: tuple[int, int]
-    box: tuple[int, int, int, int] | None  # x, y, width, height
+    heat: str
+    box: tuple[float, float, float, float]  # x, y, width, height
     species: str | None
-    coefficient: float
     tall: bool
 
 
@@ -90,9 +89,6 @@ class Row:
     bar: Bar
     logits: float
     share: float | None
-    index: float | None
-    interval: tuple[float, float] | None
-    whisker: Interval | None
     reach: Interval | None = None  # the interval of the logits, on their axis
     logits_interval: tuple[float, float] | None = None
     share_interval: tuple[float, float] | None = None
@@ -116,4 +112,6 @@ class Frame:
     late_scripts: tuple[str, ...]
     icon: str
     colophon: tuple[Fact, ...]
+    rights: str  # what may be done with the pictures, or that nobody said
     report: str | None
+    linked: str = ""  # JSON-LD, escaped

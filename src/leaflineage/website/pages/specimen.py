@@ -4,7 +4,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leaflineage.website.pages.parts import Bar, Fact, Frame, Link, Overlay, Picture, Row
+from leaflineage.website.pages.parts import Bar, Frame, Link, Picture
+
+
+@dataclass(frozen=True)
+class LabelLine:
+    """A line of a specimen's label: a term and what is said of it."""
+
+    term: str
+    text: str
+    latin: bool = False
+    href: str | None = None
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """The classifier's score for one family."""
+
+    link: Link | None
+    name: str
+    note: str
+    bar: Bar
+    score: float
+
+
+@dataclass(frozen=True)
+class ConceptRow:
+    """What a concept adds to a family's logit on this leaf, or takes from it, and where it is active."""
+
+    label: str
+    href: str | None
+    sign: str
+    bar: Bar
+    logits: float
+    index: float | None  # total Sobol index on this leaf
+    heat: str | None  # the address of its map
+    anchor: str  # of the map on the page
+    alt: str
 
 
 @dataclass(frozen=True)
@@ -13,24 +49,55 @@ class Explanation:
 
     family: Link
     anchor: str
-    rows: tuple[Row, ...]
+    heading: str
+    rows: tuple[ConceptRow, ...]
     zero: float
-    overlays: tuple[tuple[Overlay, Link], ...]
+    total: str | None  # what bars and bias sum to
+    has_maps: bool
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A square of a family's sheet of thumbnails: the whole sheet's address and size, and where the square begins."""
+
+    src: str
+    width: int
+    height: int
+    side: int
+    x: int
+    y: int
+
+
+@dataclass(frozen=True)
+class NearSpecimen:
+    """A specimen near this one."""
+
+    href: str | None  # its page
+    thumbnail: Thumbnail | None
+    species: str | None
+    number: str  # empty where no page tells of it: then it is called by its family
+    family: str | None
+    similarity: float
+    same_leaf: bool
 
 
 @dataclass(frozen=True)
 class SpecimenPage:
-    """``specimen.html``: a picture without a family, which is only explained."""
+    """``specimen.html``: a leaf, what the classifier makes of it, and why."""
 
     frame: Frame
     crumbs: tuple[Link, ...]
     title: str
+    latin: bool
+    number: str | None
     sentence: str
     picture: Picture
     tall: bool
-    label: tuple[Fact, ...]
-    predicted: tuple[tuple[Link | None, str, Bar, float], ...]
+    label: tuple[LabelLine, ...]
+    predicted: tuple[ScoreRow, ...]
     explanations: tuple[Explanation, ...]
     heat_caption: str
-    neighbours: tuple[tuple[Link | None, str, float, str], ...]
+    neighbours: tuple[NearSpecimen, ...]
     caveats: tuple[str, ...]
+    files: tuple[Link, ...]
+    assumptions: str

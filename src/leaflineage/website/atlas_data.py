@@ -1,0 +1,108 @@
+"""The site's copy of ``atlas.json``: what its pages show, as data; a line a family, then a line a family's specimens.
+
+It is put together from parts. A family's part is made with its pages; that of a family whose pages stay is taken from
+the copy that lies in the site, so that of all families no more than one is held at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from leaflineage.records import SCHEMAS, AtlasFamily, AtlasHeader, AtlasSpecimen, Index
+from leaflineage.website import links
+from leaflineage.website.state import Span
+
+PICTURES = frozenset({"image", "heatmap", "attribution"})
+Part = Path | Span  # a file of its own, or where it lies in the copy that is there
+
+
+def encode_family(family: AtlasFamily) -> bytes:
+    """Return a family as its line in the data."""
+    return _encode(_relocate(family.model_dump(mode="json")))
+
+
+def encode_specimens(specimens: Iterable[AtlasSpecimen]) -> bytes:
+    """Return specimens as their line in the data, joined by commas; their heat maps stay with the family's record."""
+    lines = [_encode(_relocate({**each.model_dump(mode="json"), "heatmaps": []})) for each in specimens]
+    return b",".join(lines)
+
+
+def write_atlas(
+    target: Path, former: Path, index: Index, parts: Mapping[str, tuple[Part, Part]]
+) -> tuple[int, str, dict[str, tuple[Span, Span]]]:
+    """Write the copy; return its size, its sha256, and where each family and its specimens lie in it.
+
+    Parameters
+    ----------
+    former
+        The copy that is there, from which spans are taken.
+    parts
+        The family's part and its specimens', by slug, in order.
+    """
+    header = {name: getattr(index, name) for name in AtlasHeader.model_fields}
+    plain = AtlasHeader.model_construct(**header).model_dump(mode="json")
+    places: dict[str, list[Span]] = {slug: [] for slug in parts}
+    digest = hashlib.sha256()
+    place = 0
+    with target.open("wb") as stream:
+
+        def write(data: bytes) -> None:
+            nonlocal place
+            stream.write(data)
+            digest.update(data)
+            place += len(data)
+
+        write(_encode({"schema": SCHEMAS["atlas"], **plain}, sort=False)[:-1])
+        for position, name in enumerate(("families", "specimens")):
+            write(f',"{name}":[\n'.encode())
+            is_first = True
+            for slug, data in _read_parts(former, {slug: each[position] for slug, each in parts.items()}):
+                if data and not is_first:
+                    write(b",\n")
+                places[slug].append((place, len(data)))
+                write(data)
+                is_first = is_first and not data
+            if not position:
+                write(b"\n]")
+        queries = encode_specimens(index.queries)
+        write((b"" if is_first or not queries else b",\n") + queries + b"\n]}\n")
+    return place, digest.hexdigest(), {slug: (found[0], found[1]) for slug, found in places.items()}
+
+
+def _read_parts(former: Path, parts: Mapping[str, Part]) -> Iterator[tuple[str, bytes]]:
+    """Yield (slug, bytes) of each part."""
+    stream: BinaryIO | None = None
+    try:
+        for slug, part in parts.items():
+            if isinstance(part, Path):
+                yield slug, part.read_bytes()
+                continue
+            stream = stream or former.open("rb")
+            stream.seek(part[0])
+            yield slug, stream.read(part[1])
+    finally:
+        if stream is not None:
+            stream.close()
+
+
+def _relocate(value: Any) -> Any:
+    """Return plain values with the paths of pictures relative to the data."""
+    if isinstance(value, dict):
+        return {key: _move(each) if key in PICTURES else _relocate(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_relocate(each) for each in value] if value and isinstance(value[0], dict | list) else value
+    return value
+
+
+def _move(path: Any) -> Any:
+    if not isinstance(path, str) or not path or path.startswith("data:"):
+        return _relocate(path)
+    return links.relative(links.ATLAS_DATA, links.media(path))
+
+
+def _encode(value: Any, *, sort: bool = True) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=sort).encode("utf-8")

@@ -1,0 +1,96 @@
+"""What the bake must know of every family's record before the first page: who is named in it, which specimens it shows.
+
+Of a record that has not changed since it was last looked through, the facts are remembered: see `state`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leaflineage.errors import ArtifactError
+from leaflineage.records import FamilyRecord
+from leaflineage.website.reading import parse_record
+
+TEXT = re.compile(rb'"((?:[^"\\]|\\.){1,300})"')  # longer ones are pictures
+Seen = tuple[str, str | None, str | None, str | None, str | None, str | None]
+
+
+@dataclass(frozen=True)
+class RecordFacts:
+    """What is known of a family's record.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of its bytes.
+    mentions : tuple of str
+        Every text in it that may name a family, a concept or a specimen, sorted.
+    specimens : tuple of tuple
+        Of each specimen that its pages show: id, family, genus, species, catalogue number, licence.
+    named : frozenset of str
+        Ids of those that a page of the family names: where a crop is cut from it, one of a concept inside a concept
+        included, where it was taken for another family, stands for its own, or was made clearer.
+    """
+
+    sha256: str
+    mentions: tuple[str, ...]
+    specimens: tuple[Seen, ...]
+    named: frozenset[str]
+
+
+def look_through(run: Path, slug: str, known: RecordFacts | None) -> RecordFacts:
+    """Return the facts of a family's record, those known where they are of the same bytes.
+
+    Raises
+    ------
+    ArtifactError
+        If the record is missing or damaged.
+    """
+    path = run / "families" / slug / "family.json"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            f"{path} is needed for the site and is not there. Build the run first (the stage collect writes it)."
+        ) from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    if known is not None and known.sha256 == sha256:
+        return known
+    try:
+        record = json.loads(data)
+        specimens = tuple(_see(each) for each in record["specimens"] if not each.get("withheld"))
+        named = frozenset(_list_named(record["family"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        parse_record(path, data, FamilyRecord)  # says what is wrong
+        raise
+    return RecordFacts(sha256, tuple(sorted(find_texts(data))), specimens, named)
+
+
+def find_texts(data: bytes) -> set[str]:
+    """Return the texts of a JSON document that are no addresses of pictures."""
+    texts = set()
+    for text in set(TEXT.findall(data)):
+        if b".webp" not in text and not text.startswith(b"data:"):
+            texts.add(json.loads(b'"' + text + b'"') if b"\\" in text else text.decode("utf-8"))
+    return texts
+
+
+def _see(specimen: dict[str, Any]) -> Seen:
+    fields = ("family", "genus", "species", "catalogue_number", "licence")
+    family, genus, species, number, licence = (specimen.get(name) for name in fields)
+    return specimen["id"], family, genus, species, number, licence
+
+
+def _list_named(family: dict[str, Any]) -> set[str]:
+    """Return the ids of the specimens that a family's pages name."""
+    inside = [part for each in family["concepts"] if each.get("recursion") for part in each["recursion"]["subconcepts"]]
+    owners = [*family.get("mistakes", [])]
+    for concept in [*family["concepts"], *inside]:
+        owners += [*concept.get("crops", []), *concept.get("visualizations", [])]
+    named = {owner["specimen"] for owner in owners if owner.get("specimen")}
+    return named | ({family["representative"]} if family.get("representative") else set())
