@@ -12,8 +12,9 @@ after normalisation, as its user would set them. It would download the magnitude
 one that falls with 1/f in that file's place (row "Horama"), and with ``--family-spectrum`` ours of the family, too.
 Both lie on white, by the opacity or transparency that each one shows.
 
-Printed: CPU seconds of each, and the mean objective of the same 64 squares of both finished pictures: from a quarter to
-three quarters of the side (ours cuts 35 to 75 %), and from 25 to 30 %, all that Horama cuts.
+Printed: CPU seconds of each, and the mean objective of 64 squares of each finished picture, as Horama cuts them (25 to
+30 % of the side) and as we do (from a third of it to the whole). With ``--peer-sizes`` a row shows ours cut at Horama's
+sizes, too.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ import horama.plots
 import numpy as np
 import torch
 from horama.losses import dot_cossim
-from maco import N_SCORED, SCORED_SIDES, make_spectrum, working_beside
+from maco import PEER_SIDES, cutting, make_spectrum, score_picture, working_beside
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from leaflineage.config import load_config
+from leaflineage.featviz.chance import find_sides
 from leaflineage.featviz.maco import visualize_concepts
-from leaflineage.featviz.objective import pool, score_crops
-from leaflineage.featviz.resampling import Place, cut_crop
+from leaflineage.featviz.objective import COSINE_POWER, pool
 from leaflineage.model.split import Classifier
 from leaflineage.stages.context import Context
 from leaflineage.stages.seeds import derive_seed
@@ -47,7 +48,6 @@ Floats = NDArray[np.floating]
 Pixels = NDArray[np.uint8]
 N_FAMILIES = 6
 IMAGE_PERCENTILE, ALPHA_PERCENTILE = 1.0, 80  # Horama's own, of plot_maco
-PEER_SIDES = (0.25, 0.30)  # of a picture: the squares that Horama cuts
 GAP, CAPTION, LABEL = 6, 36, 84  # pixels: between tiles, above a column, left of a row
 QUALITY = 82
 
@@ -72,7 +72,8 @@ class Drawing:
 @click.option("--size", default=384, help="Side of a picture, pixels.")
 @click.option("--tile", default=220, help="Side of a picture on the sheet, pixels.")
 @click.option("--full", type=click.Path(path_type=Path), help="Also write a sheet that does not shrink the pictures.")
-@click.option("--family-spectrum", is_flag=True, help="A third row: Horama with our spectrum of the family.")
+@click.option("--family-spectrum", is_flag=True, help="A further row: Horama with our spectrum of the family.")
+@click.option("--peer-sizes", is_flag=True, help="A further row: ours, cut at Horama's sizes.")
 def main(
     run: Path,
     out: Path,
@@ -85,6 +86,7 @@ def main(
     tile: int,
     full: Path | None,
     family_spectrum: bool,
+    peer_sizes: bool,
 ) -> None:
     """Write the sheet, and print what each picture cost and reached."""
     torch.set_num_threads(1)
@@ -96,6 +98,8 @@ def main(
     if strange := set(slugs) - set(built):
         raise click.UsageError(f"Families of {run} were wanted, and {', '.join(sorted(strange))} are not built there.")
     classifier = context.load_classifier()
+    side = max(classifier.record.preprocessing.input_size)
+    ours = find_sides(size, side)
     captions, columns = [], []
     for slug in slugs:
         of = context.of(slug)
@@ -109,13 +113,21 @@ def main(
             ways["Horama, our\nspectrum"] = lambda d=direction, c=canvas, s=seed: draw_peer(
                 classifier, d, c.spectrum, s, steps, crops
             )
+        if peer_sizes:
+            ways["ours, its\nsizes"] = lambda d=direction, c=canvas, s=seed: draw_at_peer_sizes(
+                classifier, d, c, s, steps, crops
+            )
         column = {name: draw() for name, draw in ways.items()}
         for name, found in column.items():
-            wide, narrow = (
-                measure_squares(classifier, direction, found, sides) for sides in (SCORED_SIDES, PEER_SIDES)
+            narrow, wide = (
+                score_picture(classifier.features_differentiable, direction, found.picture, side, sides=sides)
+                for sides in (PEER_SIDES, ours)
             )
             label = " ".join(name.split())
-            click.echo(f"{slug}/{concept}, {label}: {found.seconds:.1f} s, objective {wide:.3f}, small {narrow:.3f}")
+            click.echo(
+                f"{slug}/{concept}, {label}: {found.seconds:.1f} s, objective {narrow:.3f} on Horama's squares, "
+                f"{wide:.3f} on ours"
+            )
         captions.append(f"{of.family.name}\n{concept}")
         columns.append({name: found.shown for name, found in column.items()})
     Image.fromarray(lay_out(captions, columns, tile)).save(out, quality=QUALITY, method=6)
@@ -148,11 +160,20 @@ def draw_ours(classifier: Classifier, direction: Floats, canvas: Canvas, seed: i
         patience=None,
         seeds=[seed],
         repelled_from=[None],
+        cosine_power=COSINE_POWER,
         device="cpu",
     )[0]
     seconds = time.process_time() - began
     image = found.image / np.float32(255)
     return Drawing(image.transpose(2, 0, 1), lay_on_white(image, found.opacity), seconds)
+
+
+def draw_at_peer_sizes(
+    classifier: Classifier, direction: Floats, canvas: Canvas, seed: int, steps: int, crops: int
+) -> Drawing:
+    """Return a concept as we draw it, cut as small as Horama cuts."""
+    with cutting(PEER_SIDES):
+        return draw_ours(classifier, direction, canvas, seed, steps, crops)
 
 
 def draw_peer(
@@ -185,21 +206,6 @@ def draw_peer(
     alpha = gradients.detach().numpy().mean(axis=0)
     alpha = np.minimum(alpha, np.percentile(alpha, ALPHA_PERCENTILE))
     return Drawing(picture, lay_on_white(shown, alpha / alpha.max()), seconds)
-
-
-def measure_squares(classifier: Classifier, direction: Floats, drawing: Drawing, sides: tuple[float, float]) -> float:
-    """Return the mean objective of random squares of a finished picture, opacity left aside; the same for all."""
-    generator, size = np.random.default_rng(0), drawing.picture.shape[1]
-    lines = np.ascontiguousarray(drawing.picture.transpose(1, 0, 2), dtype=np.float32)  # (rows, 3, columns)
-    crops = []
-    for _ in range(N_SCORED):
-        width = round(generator.uniform(*sides) * size)
-        y, x = (round(each * (size - width)) for each in generator.random(2))
-        place = Place(y, x, width)
-        crops.append(cut_crop(lines, place, classifier.record.preprocessing.input_size).transpose(1, 0, 2))
-    with torch.no_grad():
-        pooled = pool(classifier.features_differentiable(torch.from_numpy(np.stack(crops))))
-        return float(score_crops(pooled, torch.from_numpy(direction).expand_as(pooled)).mean())
 
 
 def lay_on_white(image: Floats, opacity: Floats) -> Pixels:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import ROOT
+from PIL import Image
 
 from leaflineage.herbarium import write_herbarium
 
@@ -88,3 +89,77 @@ def test_a_share_in_the_zone_is_weighted_by_importance_and_leaves_absent_concept
     assert inside[0, :2].tolist() == [0.75, 0.0]
     assert np.isnan(inside[0, 2])
     assert planted.average(inside, np.array([[2.0, 1.0, 5.0]])).tolist() == [0.5]
+
+
+# --- maco.py, sheet.py ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def load_beside_horama(load):
+    """Import a benchmark that draws with Horama, too."""
+    for name in ("einops", "horama"):
+        pytest.importorskip(name, reason="Horama is not installed: pip install -e '.[benchmarks]'")
+    return load
+
+
+@pytest.mark.slow
+def test_a_sheet_has_a_column_a_concept_a_row_a_way_and_a_line_for_each_of_its_pictures(
+    load_beside_horama, tiny_run: Path, tmp_path: Path
+) -> None:
+    sheet, out = load_beside_horama("sheet"), tmp_path / "sheet.png"
+    arguments = [str(tiny_run), str(out), str(ROOT / "configs" / "tiny.toml")]
+    sizes = ["--steps", "2", "--crops", "2", "--size", "48", "--tile", "24", "--full", str(tmp_path / "full.png")]
+    found = CliRunner().invoke(
+        sheet.main, [*arguments, *sizes, "--family-spectrum", "--peer-sizes"], catch_exceptions=False
+    )
+    assert found.exit_code == 0
+    families = sorted(path.parent.name for path in (tiny_run / "families").glob("*/importance.json"))
+    ways = ["Horama", "ours", "Horama, our spectrum", "ours, its sizes"]
+    lines = found.output.splitlines()
+    assert [line.split("/")[0] for line in lines] == [family for family in families for _ in ways]
+    assert [line.split(", ", 1)[1].split(": ")[0] for line in lines] == ways * len(families)
+    assert all("on Horama's squares" in line for line in lines)
+    for path, tile in ((out, 24), (tmp_path / "full.png", 48)):
+        with Image.open(path) as image:
+            width = sheet.LABEL + len(families) * (tile + sheet.GAP)
+            assert image.size == (width, sheet.CAPTION + len(ways) * (tile + sheet.GAP))
+            first = np.asarray(image)[sheet.CAPTION : sheet.CAPTION + tile, sheet.LABEL : sheet.LABEL + tile]
+            assert first.std() > 1  # there is a picture
+
+
+def test_a_sheet_of_a_family_that_is_not_built_is_refused(load_beside_horama, tiny_run: Path, tmp_path: Path) -> None:
+    arguments = [str(tiny_run), str(tmp_path / "sheet.png"), str(ROOT / "configs" / "tiny.toml")]
+    found = CliRunner().invoke(load_beside_horama("sheet").main, [*arguments, "--families", "nowhereaceae"])
+    assert found.exit_code != 0
+    assert "nowhereaceae are not built" in found.output
+
+
+@pytest.mark.slow
+def test_both_programs_are_scored_on_both_kinds_of_squares(load_beside_horama, monkeypatch) -> None:
+    maco = load_beside_horama("maco")
+    monkeypatch.setattr(maco, "OUR_STEPS", (2,))
+    arguments = ["objective", "--size", "64", "--crops", "2", "--peer-steps", "2", "--concepts", "1"]
+    found = CliRunner().invoke(maco.main, arguments, catch_exceptions=False)
+    assert found.exit_code == 0
+    peer, *ours = found.output.splitlines()
+    assert "Horama, 2 steps" in peer
+    assert "on Horama's squares" in peer
+    assert "on our squares" in peer
+    told = {(way, squares) for way in ("our sizes", "Horama's sizes") for squares in ("our", "Horama's")}
+    assert {
+        pair
+        for pair in told
+        for line in ours
+        if f"ours at {pair[0]}:" in line and f"as much on {pair[1]} squares" in line
+    } == told
+
+
+def test_our_crops_have_other_sides_only_while_a_benchmark_lets_them(load_beside_horama) -> None:
+    from leaflineage.featviz.chance import Chance, find_sides
+
+    maco = load_beside_horama("maco")
+    with maco.cutting((0.25, 0.3)):
+        places = Chance(0, input_size=(32, 32)).draw_places(100, 50)
+    assert {place.side for place in places} == {25, 26, 27, 28, 29, 30}
+    assert find_sides(100, 32)[1] == 1.0
+    assert max(place.side for place in Chance(0, input_size=(32, 32)).draw_places(100, 50)) > 90

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from website.synthetic_run import make_run
 
 from leaflineage import __version__
 from leaflineage.cli import main
 from leaflineage.config import load_config
+from leaflineage.records import SCHEMAS
+from leaflineage.resources import find_resource
+from leaflineage.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 FEW = ("--set", "specimens.draw.n=2", "--set", "specimens.draw.size=48", "--jobs", "1")
@@ -63,6 +68,8 @@ def test_the_version_is_the_package_s() -> None:
         (["build", "a.toml", "b.toml"], "unexpected extra argument"),
         (["bake"], "Missing argument 'RUN'"),
         (["check"], "Missing argument 'SITE'"),
+        (["withdraw"], "Missing argument 'ID...'"),
+        (["bake", "run", "--images", "some"], "Invalid value for '--images'"),
         (["train"], "Missing argument 'CONFIG'"),
         (["herbarium"], "Missing argument 'DIRECTORY'"),
         (["herbarium", "leaves", "--n", "0"], "Invalid value for '--n'"),
@@ -248,6 +255,50 @@ def test_flags_win_over_set_and_names_are_split_at_commas(monkeypatch: pytest.Mo
     assert (config.name, run) == ("herbarium", Path("runs/herbarium"))
 
 
+# --- withdraw, publish ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def finished(folder: Path) -> Path:
+    """A made-up run, and its catalogue."""
+    if not (find_resource("static") / "vendor" / "minisearch.js").is_file():
+        pytest.skip("static/vendor/minisearch.js is not there: install the package (its build hook needs npm)")
+    run = make_run(folder / "runs" / "oaks", n_families=2, n_concepts=2, n_crops=1, side=16)
+    specimens = json.loads((run / "atlas.json").read_bytes())["specimens"]
+    catalogue = [{key: each[key] for key in ("id", "group", "family")} for each in specimens]
+    (run / "catalogue.json").write_text(json.dumps({"schema": SCHEMAS["catalogue"], "specimens": catalogue}))
+    return run
+
+
+def test_withdraw_bakes_the_site_without_it_and_says_what_stays(finished: Path) -> None:
+    result = call("withdraw", "betulaceae-001", "--reason", "asked by its owner")
+    assert result.exit_code == 0, result.output
+    assert "betulaceae-001: in none of the" in result.output
+    assert '[specimens] withdrawn = "withdrawn.txt"' in result.output
+    assert "What was computed with it stays" in result.output.replace("with them stays", "with it stays")
+    assert "for betulaceae" in result.output
+    assert (finished / "withdrawn.txt").read_text().endswith("betulaceae-001 asked by its owner\n")
+    assert "betulaceae-001" not in (finished / "site" / "data" / "atlas.json").read_text()
+    assert "Did you mean betulaceae-00" in refuse("withdraw", "betulaceae-00l", "--run", "runs/oaks")
+
+
+def test_publish_holds_back_what_bake_lets_through(finished: Path) -> None:
+    result = call("bake", "runs/oaks")
+    assert result.exit_code == 0, result.output
+    assert "Note: No licence is stated for the pictures" in result.output
+    assert call("check", "runs/oaks/site").exit_code == 0
+    assert "no-licence" in refuse("check", "--publish", "runs/oaks/site")
+    assert call("bake", "runs/oaks", "--images", "none").exit_code == 0
+    assert call("check", "--publish", "runs/oaks/site").exit_code == 0
+
+
+def test_a_run_that_is_being_built_is_not_baked(finished: Path) -> None:
+    with Store(finished).lock():
+        assert "another build is at work" in refuse("bake", "runs/oaks")
+        assert "another build is at work" in refuse("withdraw", "betulaceae-001")
+    assert not (finished / "withdrawn.txt").exists()
+
+
 # --- the other commands --------------------------------------------------------------------------------------
 
 
@@ -263,6 +314,18 @@ def test_init_writes_a_config_that_is_valid_and_does_not_overwrite_it(folder: Pa
 
 def test_init_into_a_folder_that_is_not_there_is_said() -> None:
     assert "could not be written" in refuse("init", "nowhere/oaks.toml")
+
+
+def test_init_writes_a_workflow_for_the_config_too(folder: Path) -> None:
+    result = call("init", "oaks.toml", "--workflow")
+    assert result.exit_code == 0
+    text = (folder / ".github" / "workflows" / "pages.yml").read_text()
+    assert "leaflineage build oaks.toml --run runs/oaks --quiet" in text
+    assert "CONFIG" not in text
+    assert "NAME" not in text
+    (folder / "oaks.toml").unlink()
+    assert "pages.yml exists already" in refuse("init", "oaks.toml", "--workflow")
+    assert not (folder / "oaks.toml").exists()  # nothing is written where something is in the way
 
 
 @pytest.mark.parametrize("command", ["serve", "check"])

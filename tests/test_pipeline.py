@@ -91,16 +91,57 @@ def test_contributions_and_bias_sum_to_the_mean_centred_logit(tiny_run: Path) ->
         assert sum(parts) + family["rest"]["contribution"] + family["bias"] == pytest.approx(centred, abs=1e-3)
 
 
+def test_contributions_to_every_family_sum_to_the_mean_centred_logits(tiny_run: Path) -> None:
+    built = {family["slug"]: family for family in list_built(tiny_run)}
+    for slug, family in built.items():
+        record = FamilyRecord.model_validate(read(tiny_run, f"families/{slug}/family.json"))
+        assert record.compared == list(built)
+        assert set(record.contributions) == {*(concept["id"] for concept in family["concepts"]), "rest", "bias"}
+        logits = load_file(tiny_run / "families" / slug / "pooled.safetensors")["logits"].astype(np.float64)
+        centred = (logits - logits.mean(axis=1, keepdims=True)).mean(axis=0)
+        for place, other in enumerate(record.compared):
+            total = sum(values[place] for values in record.contributions.values())
+            assert total == pytest.approx(centred[built[other]["output_index"]], abs=1e-3)
+        own = record.compared.index(slug)
+        for concept in family["concepts"]:
+            wanted = concept["importance"]["contribution"]
+            assert record.contributions[concept["id"]][own] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_families_and_concepts_have_places_on_the_maps_and_specimens_have_neighbours(tiny_run: Path) -> None:
+    built = {family["slug"]: family for family in list_built(tiny_run)}
+    for each in [*built.values(), *(concept for family in built.values() for concept in family["concepts"])]:
+        assert all(0 <= coordinate <= 1 for coordinate in each["position"])
+    pooled, listed = [], []
+    for slug in built:
+        rows = load_file(tiny_run / "families" / slug / "pooled.safetensors")["pooled"].astype(np.float64)
+        pooled += list(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+        listed += [(slug, place, name) for place, name in enumerate(built[slug]["image_specimens"])]
+    names = [name for _, _, name in listed]
+    groups = {each["id"]: each["group"] for each in read(tiny_run, "catalogue.json")["specimens"]}
+    for specimen in read(tiny_run, "atlas.json")["specimens"]:
+        own = names.index(specimen["id"])
+        cosines = np.stack(pooled) @ pooled[own]
+        cosines[own] = -1
+        assert len(specimen["neighbours"]) == 6
+        for near, index in zip(specimen["neighbours"], np.argsort(-cosines, kind="stable"), strict=False):
+            assert near["similarity"] == pytest.approx(cosines[index], abs=1e-5)
+            assert (near["family"], near["place"], near["id"]) in listed
+            assert near["same_group"] == (groups[near["id"]] == specimen["group"])
+
+
 def test_top_crops_come_from_different_leaves_and_lie_inside_them(tiny_run: Path) -> None:
     atlas = read(tiny_run, "atlas.json")
     specimens = {each["id"]: each for each in atlas["specimens"]}
     for family in list_built(tiny_run):
         for concept in family["concepts"]:
-            groups = [specimens[crop["specimen"]]["group"] for crop in concept["crops"]]
-            assert groups
-            assert len(set(groups)) == len(groups)
-            coefficients = [crop["coefficient"] for crop in concept["crops"]]
-            assert coefficients == sorted(coefficients, reverse=True)
+            for kind in ("top", "p99", "p90", "p50", "counter"):
+                crops = [crop for crop in concept["crops"] if crop["kind"] == kind]
+                groups = [specimens[crop["specimen"]]["group"] for crop in crops]
+                assert groups
+                assert len(set(groups)) == len(groups)
+                coefficients = [crop["coefficient"] for crop in crops]
+                assert coefficients == sorted(coefficients, reverse=True)
             for crop in concept["crops"]:
                 x0, y0, x1, y1 = crop["box"]
                 specimen = specimens[crop["specimen"]]
@@ -379,6 +420,8 @@ def test_a_specimen_without_a_family_is_explained_and_enters_no_statistic(leaves
     parts = [value for name, value in query["contributions"].items() if name.startswith("betulaceae/")]
     assert len(parts) == 5  # three concepts, the rest, the bias
     assert len(query["neighbours"]) == 6
+    places = {family["slug"]: family["image_specimens"] for family in list_built(run)}
+    assert all(places[near["family"]][near["place"]] == near["id"] for near in query["neighbours"])
     assert any((run / "site" / "specimens").glob("*.html"))
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 our error, 2 wrong usage, 75 stopped by a scheduler (SIGTE
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -162,9 +163,28 @@ def _print_report(report: Any, folder: Path) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the site [RUN/site].")
 @click.option("--base-url", help="Address the site will have, for its sitemap.")
+@click.option("--images", type=click.Choice(["all", "licensed", "none"]), help="Pictures of specimens it holds.")
+@click.option("--jobs", default=0, type=click.IntRange(min=0), help="Processes; 0 for one a core.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
-def bake(run: Path, out: Path | None, base_url: str | None, quiet: bool) -> None:
+def bake(run: Path, out: Path | None, base_url: str | None, images: str | None, jobs: int, quiet: bool) -> None:
     """Bake the site of a finished RUN again, from its records alone."""
+    with _hold_run(run):
+        site, n_pages, notes = _bake_again(run, out, {"base_url": base_url, "images": images}, jobs)
+    if not quiet:
+        for note in notes:
+            click.echo(f"Note: {note.removesuffix('.')}.")
+        click.echo(f"{n_pages} pages baked into {site.resolve()}")
+
+
+def _hold_run(run: Path) -> contextlib.AbstractContextManager[None]:
+    """Hold a run so that no build changes it meanwhile; one that cannot be written to is not changed by anybody."""
+    from leaflineage.store import Store
+
+    return Store(run).lock() if run.is_dir() and os.access(run, os.W_OK) else contextlib.nullcontext()
+
+
+def _bake_again(run: Path, out: Path | None, given: dict[str, Any], jobs: int = 0) -> tuple[Path, int, tuple[str, ...]]:
+    """Bake a run with the settings of its last build, what is given laid over them; return site, pages, notes."""
     from leaflineage.config import SiteSection, check_places
     from leaflineage.errors import ArtifactError, SiteError
     from leaflineage.store import SITE_RECORD, Store
@@ -175,15 +195,45 @@ def bake(run: Path, out: Path | None, base_url: str | None, quiet: bool) -> None
     settings: dict[str, Any] = {}
     with contextlib.suppress(ArtifactError):  # a run whose site was never baked
         settings = Store(run).read_json(SITE_RECORD, "site").get("settings", {})
-    if base_url is not None:
-        settings["base_url"] = base_url
-    report = bake_site(run, out, **SiteSection.model_validate(settings).model_dump())
-    site = out or run / "site"
-    problems = check_site(site)
+    settings.update({key: value for key, value in given.items() if value is not None})
+    report = bake_site(run, out, jobs=jobs, **SiteSection.model_validate(settings).model_dump())
+    problems = check_site(report.site)
     if problems:
-        raise SiteError("\n".join([f"{site} is written, and is wrong:", *(f"  - {each}" for each in problems[:20])]))
-    if not quiet:
-        click.echo(f"{report.n_pages} pages baked into {site.resolve()}")
+        lines = [f"{report.site} is written, and is wrong:", *(f"  - {each}" for each in problems[:20])]
+        raise SiteError("\n".join(lines))
+    return report.site, report.n_pages, report.notes
+
+
+@main.command()
+@click.argument("specimens", nargs=-1, required=True, metavar="ID...")
+@click.option("--run", type=click.Path(path_type=Path), help="Run folder [the only one in runs/].")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the site [RUN/site].")
+@click.option("--reason", default="", help="One line, kept in the list.")
+def withdraw(specimens: tuple[str, ...], run: Path | None, out: Path | None, reason: str) -> None:
+    """Take specimens out of every page, crop and file of a site, for good."""
+    from leaflineage.website.rights import WITHDRAWN
+    from leaflineage.website.withdrawing import find_run, hold_withdrawn, withdraw_specimens
+
+    folder = run or find_run(Path("runs"))
+    with _hold_run(folder):
+        done = withdraw_specimens(folder, specimens, reason=reason)
+        site, n_pages, _ = _bake_again(folder, out, {})
+        hold_withdrawn(site, specimens)
+    click.echo(f"{', '.join(specimens)}: in none of the {n_pages} pages and no file of {site.resolve()} any more.")
+    if done.same_leaf:
+        click.echo(f"Other pictures of the same leaf stay: {', '.join(done.same_leaf)}.")
+    click.echo(f"{folder / WITHDRAWN} keeps the list; every bake and build of this run leaves them out.")
+    click.echo(
+        'To leave them out of other runs too, keep the list beside the config: [specimens] withdrawn = "withdrawn.txt".'
+    )
+    if done.families:
+        named = ", ".join(done.families)
+        click.echo(f"The next build chooses other crops, and draws the overview of specimens again, for {named}.")
+    click.echo(
+        "What was computed with them stays, without their names: counts, importances, accuracy, concepts, feature "
+        "visualizations. To take them out of the numbers, remove the pictures from [specimens] root and build again."
+    )
+    click.echo("What was published before stays published: upload the site again, and ask caches to forget it.")
 
 
 @main.command()
@@ -282,12 +332,16 @@ def serve(site: Path, port: int, base_path: str) -> None:
 
 @main.command()
 @click.argument("site", type=click.Path(path_type=Path))
-def check(site: Path) -> None:
+@click.option("--publish", is_flag=True, help="Also that every picture carries licence and credit.")
+def check(site: Path, publish: bool) -> None:
     """Check SITE for dead links, missing pictures, sums that are not 1, requests to others."""
     from leaflineage.errors import SiteError
     from leaflineage.website.check import check_site
+    from leaflineage.website.publishing import check_publishing
 
     problems = check_site(site)
+    if publish:
+        problems += check_publishing(site)
     if problems:
         lines = [f"{site} has {len(problems)} problems:", *(f"  - {problem}" for problem in problems)]
         raise SiteError("\n".join(lines))
@@ -296,19 +350,33 @@ def check(site: Path) -> None:
 
 @main.command()
 @click.argument("path", default="atlas.toml", type=click.Path(path_type=Path))
-def init(path: Path) -> None:
+@click.option("--workflow", is_flag=True, help="Also write a workflow that builds and publishes it on GitHub Pages.")
+def init(path: Path, workflow: bool) -> None:
     """Write a commented config to PATH."""
     from leaflineage.resources import find_resource
 
-    if path.exists():
-        raise ConfigError(f"{path} exists already, and is left as it is. Name another file: leaflineage init NAME.toml")
+    files = {path: (find_resource("configs") / "template.toml").read_text(encoding="utf-8")}
+    if workflow:
+        text = (find_resource("configs") / "pages.yml").read_text(encoding="utf-8")
+        place = path.parent / ".github" / "workflows" / "pages.yml"
+        files[place] = text.replace("CONFIG", path.name).replace("NAME", path.stem)
+    for place in files:
+        if place.exists():
+            raise ConfigError(
+                f"{place} exists already, and is left as it is. Name another file: leaflineage init NAME.toml"
+            )
     try:
-        path.write_text((find_resource("configs") / "template.toml").read_text(encoding="utf-8"), encoding="utf-8")
+        for place, text in files.items():
+            if place != path:
+                place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"{path} could not be written: {error.strerror}. Name a file in a folder that is there."
+            f"{place} could not be written: {error.strerror}. Name a file in a folder that is there."
         ) from error
     click.echo(f"{path} written. Set [specimens] root and [classifier] source in it, then: leaflineage plan {path}")
+    if workflow:
+        click.echo(f"{list(files)[1]} written; its head says what to set in the repository.")
 
 
 if __name__ == "__main__":

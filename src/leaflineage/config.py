@@ -20,7 +20,9 @@ from leaflineage.records import Licences
 PATH_KEYS = (
     ("specimens", "root"),
     ("specimens", "catalogue"),
+    ("specimens", "withdrawn"),
     ("atlas", "taxonomy"),
+    ("anatomy", "names"),
     ("classifier", "source"),
     ("classifier", "label_names"),
     ("visualize", "transfer_classifier"),
@@ -89,6 +91,7 @@ class SpecimensSection(Section):
 
     root: Path | None = None
     catalogue: Path | None = None
+    withdrawn: Path | None = None
     draw: DrawSection | None = None
     split: str = Field("column", pattern=r"^(column|none|md5:[1-9][0-9]*)$")
     min_specimens: int = Field(10, ge=2)
@@ -154,6 +157,7 @@ class ConceptsSection(Section):
     n_attributions: int = Field(3, ge=0, le=50)
     recurse: int = Field(1, ge=1, le=2)
     n_subconcepts: int = Field(3, ge=2, le=9)
+    min_leaf_share: float = Field(0.0, ge=0, le=1)
 
     @property
     def most_concepts(self) -> int:
@@ -223,6 +227,7 @@ class SiteSection(Section):
 
     base_url: str | None = None
     repository: str | None = None
+    images: Literal["all", "licensed", "none"] = "all"
     budget_mb: float = Field(300.0, gt=0)
 
 
@@ -249,6 +254,13 @@ class RunSection(Section):
     keep_activations: bool = False
 
 
+class AnatomySection(Section):
+    """Where on the leaf concepts sit, and their names."""
+
+    suggest: bool = True
+    names: Path | None = None
+
+
 class Config(Section):
     """One run's settings, resolved."""
 
@@ -259,6 +271,7 @@ class Config(Section):
     concepts: ConceptsSection = ConceptsSection()
     importance: ImportanceSection = ImportanceSection()
     visualize: VisualizeSection = VisualizeSection()
+    anatomy: AnatomySection = AnatomySection()
     site: SiteSection = SiteSection()
     train: TrainSection = TrainSection()
     run: RunSection = RunSection()
@@ -345,9 +358,11 @@ def check_paths(config: Config, path: Path | None) -> None:
     wanted = {
         "[specimens] root": config.specimens.root,
         "[specimens] catalogue": config.specimens.catalogue,
+        "[specimens] withdrawn": config.specimens.withdrawn,
         "[classifier] source": Path(source) if on_disk else None,
         "[classifier] label_names": names if isinstance(names, Path) else None,
         "[atlas] taxonomy": config.atlas.taxonomy,
+        "[anatomy] names": config.anatomy.names,
         "[visualize] transfer_classifier": config.visualize.transfer_classifier,
     }
     missing = {key: place for key, place in wanted.items() if place is not None and not place.exists()}

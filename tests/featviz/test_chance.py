@@ -5,20 +5,37 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leaflineage.featviz.chance import CROP_SIDES, NOISE, Chance
+from leaflineage.featviz.chance import CROP_SIDES, LEAST_SIDE, NOISE, Chance, find_sides
 
 
 @pytest.mark.parametrize("size", [32, 33, 384])
 def test_crops_lie_inside_the_picture_and_have_the_sides_that_are_said(size: int) -> None:
-    chance = Chance(0, input_size=(24, 24))
-    for place in chance.draw_places(size, 400):
+    low, high = find_sides(size, 24)
+    for place in Chance(0, input_size=(24, 24)).draw_places(size, 400):
         assert 0 <= place.y <= size - place.side
         assert 0 <= place.x <= size - place.side
-        assert CROP_SIDES[0] * size - 1 <= place.side <= CROP_SIDES[1] * size + 1
+        assert low * size - 1 <= place.side <= high * size
 
 
-def test_crops_reach_the_middle_more_than_the_border() -> None:
-    places = Chance(0, input_size=(24, 24)).draw_places(100, 400)
+@pytest.mark.parametrize(
+    ("size", "least"), [(64, CROP_SIDES[0]), (100, 0.32), (128, 0.25), (4096, LEAST_SIDE)], ids=str
+)
+def test_large_pictures_are_cut_down_to_a_pixel_for_each_of_the_inputs(size: int, least: float) -> None:
+    assert find_sides(size, 32) == (pytest.approx(least), 1.0)
+
+
+def test_a_step_cuts_one_crop_of_each_scale() -> None:
+    chance, (low, high) = Chance(0, input_size=(350, 350)), find_sides(1000, 350)
+    drawn = [[place.side for place in chance.draw_places(1000, 3)] for _ in range(200)]
+    edges = [1000 * low * (high / low) ** (part / 3) for part in range(4)]
+    for part, sides in enumerate(zip(*drawn, strict=True)):
+        assert edges[part] - 1 <= min(sides) <= edges[part] * 1.03  # from one end of its scale
+        assert edges[part + 1] * 0.97 <= max(sides) <= edges[part + 1] + 1  # to the other
+
+
+def test_small_crops_reach_the_middle_more_than_the_border() -> None:
+    chance = Chance(0, input_size=(35, 35))
+    places = [chance.draw_places(100, 3)[0] for _ in range(400)]  # the smallest of each step
     centres = np.array([(each.y + each.side / 2, each.x + each.side / 2) for each in places])
     np.testing.assert_allclose(centres.mean(axis=0), 50, atol=2)
     assert 5 < centres.std() < 15

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from leaflineage.featviz.batch import Batch, CpuBatch, Subject
 from leaflineage.featviz.device_batch import DeviceBatch, Graph, cut_crops, record_graph
 from leaflineage.featviz.nadam import compute_rates
+from leaflineage.featviz.objective import COSINE_POWER
 from leaflineage.featviz.resampling import Place, cut_crop
 from leaflineage.featviz.spectrum import Palette, compute_frequencies
 from leaflineage.featviz.synthesis import make_colouring
@@ -66,10 +67,17 @@ def open_batch(device: str | None, n_slots: int, *, record: Record | None = None
     magnitude = np.stack([SIZE * 3 / frequencies] * 3).astype(np.float32)
     magnitude[:, 0, 0] = 0
     colouring = make_colouring(Palette(np.array([0.55, 0.6, 0.4]), np.diag([0.15, 0.1, 0.05])))
-    rates = compute_rates(N_STEPS, learning_rate=0.2)
+    rates = compute_rates(N_STEPS, learning_rates=(0.2, 0.2))
     if device is None:
         return CpuBatch(
-            make_features("cpu"), magnitude, colouring, rates, n_slots=n_slots, n_crops=N_CROPS, input_size=INPUT_SIZE
+            make_features("cpu"),
+            magnitude,
+            colouring,
+            rates,
+            n_slots=n_slots,
+            n_crops=N_CROPS,
+            input_size=INPUT_SIZE,
+            cosine_power=COSINE_POWER,
         )
     return DeviceBatch(
         make_features(device),
@@ -81,6 +89,7 @@ def open_batch(device: str | None, n_slots: int, *, record: Record | None = None
         n_previous=2,
         n_crops=N_CROPS,
         input_size=INPUT_SIZE,
+        cosine_power=COSINE_POWER,
         device=device,
         record=record,
     )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import leaflineage
 from leaflineage.featviz.maco import FeatureVisualization, has_converged, visualize_concepts
+from leaflineage.featviz.objective import COSINE_POWER
 from leaflineage.featviz.spectrum import Palette, compute_frequencies
 from leaflineage.model.load import Classifier, load_classifier
 
@@ -81,6 +82,7 @@ def visualize(
         "patience": None,
         "seeds": seeds,
         "repelled_from": [None] * len(seeds),
+        "cosine_power": COSINE_POWER,
         "device": "cpu",
         **changes,
     }
@@ -200,6 +202,7 @@ def test_inputs_that_are_not_square_are_cut_to_their_shape() -> None:
         patience=None,
         seeds=[0, 1],
         repelled_from=[None, None],
+        cosine_power=COSINE_POWER,
         device="cpu",
     )
     assert seen == [(3, 3, 24, 40)] * 2
@@ -221,6 +224,7 @@ def test_a_network_that_never_answers_gives_a_clear_picture_not_nan() -> None:
         patience=None,
         seeds=[0],
         repelled_from=[None],
+        cosine_power=COSINE_POWER,
         device="cpu",
     )[0]
     assert picture.opacity.max() == 0

@@ -18,7 +18,7 @@ def test_forty_steps_go_where_torchs_go() -> None:
     wanted, values = start.clone().requires_grad_(), start.clone()
     optimizer = torch.optim.NAdam([wanted], lr=0.2)
     first, second, scratch = (torch.zeros_like(values) for _ in range(3))
-    rates = torch.from_numpy(compute_rates(40, learning_rate=0.2))
+    rates = torch.from_numpy(compute_rates(40, learning_rates=(0.2, 0.2)))
     for step, gradient in enumerate(draw_gradients(40)):
         wanted.grad = gradient.clone()
         optimizer.step()
@@ -30,7 +30,7 @@ def test_forty_steps_go_where_torchs_go() -> None:
 def test_slots_at_different_steps_go_as_they_would_alone() -> None:
     """The second row began three steps later: it has rates of its own."""
     gradients = draw_gradients(6)
-    rates = torch.from_numpy(compute_rates(6, learning_rate=0.2))
+    rates = torch.from_numpy(compute_rates(6, learning_rates=(0.2, 0.2)))
 
     def run_alone(row: int, own: list[torch.Tensor]) -> torch.Tensor:
         values, first, second, scratch = (torch.zeros(5) for _ in range(4))
@@ -52,7 +52,21 @@ def test_slots_at_different_steps_go_as_they_would_alone() -> None:
 def test_no_gradient_moves_nothing() -> None:
     values, gradient, first, second, scratch = (torch.zeros(4) for _ in range(5))
     step_nadam(
-        values, gradient, first, second, scratch, tuple(torch.from_numpy(compute_rates(1, learning_rate=1.0)[0]))
+        values,
+        gradient,
+        first,
+        second,
+        scratch,
+        tuple(torch.from_numpy(compute_rates(1, learning_rates=(1.0, 0.1))[0])),
     )
     assert values.tolist() == [0] * 4
-    assert np.isfinite(compute_rates(1000, learning_rate=1.0)).all()
+    assert np.isfinite(compute_rates(1000, learning_rates=(1.0, 0.1))).all()
+
+
+def test_rates_fall_along_half_a_cosine_and_what_scales_the_root_does_not() -> None:
+    falling, steady = (compute_rates(5, learning_rates=(0.4, last)) for last in (0.2, 0.4))
+    ratios = falling / steady
+    wanted = [1, 0.5 + 0.25 * (1 + 0.5**0.5), 0.75, 0.5 + 0.25 * (1 - 0.5**0.5), 0.5]  # of 0.4, at 0, 45 … 180 degrees
+    np.testing.assert_allclose(ratios[:, 0], wanted, rtol=1e-5)
+    np.testing.assert_allclose(ratios[:, 1], wanted, rtol=1e-5)
+    np.testing.assert_allclose(ratios[:, 2], 1)

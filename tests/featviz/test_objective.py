@@ -13,13 +13,22 @@ from leaflineage.featviz.objective import COSINE_POWER, DIVERSITY, measure_liken
 def test_the_objective_is_dot_times_cosine_to_the_power() -> None:
     pooled = torch.tensor([[3.0, 4.0], [2.0, 0.0]])
     directions = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    wanted = [3 * 0.6**COSINE_POWER, 2.0]
-    assert score_crops(pooled, directions).tolist() == pytest.approx(wanted, rel=1e-5)
+    for power in (1, 2, 2.5):
+        found = score_crops(pooled, directions, cosine_power=power)
+        assert found.tolist() == pytest.approx([3 * 0.6**power, 2.0], rel=1e-5)
+
+
+def test_without_a_cosine_the_objective_is_the_dot_product_on_either_side_of_zero() -> None:
+    pooled = torch.tensor([[3.0, 4.0], [-2.0, 1.0]], requires_grad=True)
+    objective = score_crops(pooled, torch.tensor([[1.0, 0.0]]).expand(2, -1), cosine_power=0)
+    assert objective.tolist() == [3.0, -2.0]
+    (gradient,) = torch.autograd.grad(objective.sum(), pooled)
+    assert gradient.tolist() == [[1.0, 0.0], [1.0, 0.0]]  # as steep where the logit is negative
 
 
 def test_a_picture_that_starts_dark_has_an_objective_and_a_gradient() -> None:
     pooled = torch.zeros(1, 4, requires_grad=True)
-    objective = score_crops(pooled, torch.tensor([[0.0, 1.0, 0.0, 0.0]]))
+    objective = score_crops(pooled, torch.tensor([[0.0, 1.0, 0.0, 0.0]]), cosine_power=COSINE_POWER)
     objective.sum().backward()
     assert objective.tolist() == [0.0]
     assert pooled.grad is not None
@@ -30,7 +39,7 @@ def test_a_picture_that_starts_dark_has_an_objective_and_a_gradient() -> None:
 def test_no_crop_moves_the_objective_of_another() -> None:
     pooled = torch.rand(3, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
     directions = torch.rand(3, 5, generator=torch.Generator().manual_seed(1))
-    (gradient,) = torch.autograd.grad(score_crops(pooled, directions)[1], pooled)
+    (gradient,) = torch.autograd.grad(score_crops(pooled, directions, cosine_power=COSINE_POWER)[1], pooled)
     assert gradient[0].tolist() == gradient[2].tolist() == [0] * 5
     assert gradient[1].abs().min() > 0
 

@@ -96,12 +96,25 @@ def test_every_size_has_its_shape_and_is_finite(side: int, size: int) -> None:
     assert (spectrum.reshape(3, -1)[:, 1:] > 0).all()
 
 
-def test_a_size_beyond_the_specimens_is_continued_along_their_own_law() -> None:
-    spectrum = estimate(make_noise(-1, 24, 48), 144)
-    assert measure_slope(spectrum, 144) == pytest.approx(-1, abs=0.2)
-    row = spectrum[:, 0, 1:].mean(axis=0)  # cycles a picture along one axis: no step where the law takes over
-    inside, outside = row[14:18].mean(), row[22:26].mean()
-    assert outside / inside == pytest.approx(16.5 / 24.5, rel=0.35)
+@pytest.mark.parametrize("slope", [-0.6, -1, -1.8])
+def test_a_size_beyond_the_specimens_is_continued_as_one_over_the_frequency(slope: float) -> None:
+    spectrum = estimate(make_noise(slope, 24, 48), 144)
+    frequencies = compute_frequencies(144)
+    beyond = (frequencies > 24) & (frequencies < 70)  # the specimens hold 24 cycles
+    products = spectrum[:, beyond] * frequencies[beyond]
+    np.testing.assert_allclose(products, products[:, :1].repeat(products.shape[1], axis=1), rtol=1e-5)
+    # No step at the seam: 1/f begins where the specimens end, however steeply they fell to there.
+    ring = (frequencies > 15.5) & (frequencies < 17.5)  # about 0.7 of 24
+    wanted = (spectrum[:, ring] * frequencies[ring]).mean(axis=1)
+    np.testing.assert_allclose(products[:, 0], wanted, rtol=0.25)
+
+
+def test_a_size_below_the_specimens_is_theirs_up_to_its_own_finest_frequencies() -> None:
+    images = make_noise(-1.8, 24, 96)
+    small, whole = estimate(images, 48), estimate(images, 96)
+    coarse = (slice(None), slice(1, 12), slice(1, 12))
+    np.testing.assert_allclose(small[coarse] * 4, whole[coarse], rtol=1e-4)
+    assert 0.5 < float(small[:, 22, 2].mean() * 4 / whole[:, 22, 2].mean()) < 2  # where 1/f takes over
 
 
 def test_a_larger_picture_shows_the_same_field_of_view() -> None:
@@ -136,7 +149,15 @@ def test_sets_without_colour_stay_finite(name: str, image: NDArray[np.integer]) 
     assert np.isfinite(np.linalg.inv(palette.mixing)).all()
 
 
-def test_a_single_specimen_is_drawn_towards_a_power_law() -> None:
+def test_few_specimens_are_drawn_towards_one_over_the_frequency_by_how_many_are_missing() -> None:
+    image = make_noise(-1.8, 1, 64)
+    slopes = [measure_slope(estimate(image * n, 64), 64) for n in (1, ENOUGH // 2, ENOUGH)]
+    assert slopes[2] == pytest.approx(-1.8, abs=0.2)
+    assert slopes[1] == pytest.approx((slopes[2] - 1) / 2, abs=0.1)
+    assert slopes[0] == pytest.approx(-1, abs=0.1)
+
+
+def test_a_peak_of_a_single_specimen_is_flattened() -> None:
     image = make_noise(-1, 1, 64)
     places = np.add.outer(np.arange(64), np.arange(64))
     image[0][places % 4 == 0] = 255  # slanting stripes: a sharp peak at one frequency, off the axes

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from leaflineage.featviz.objective import pool, score_crops
+from leaflineage.featviz.objective import COSINE_POWER, pool, score_crops
 from leaflineage.featviz.spectrum import Palette
 from leaflineage.featviz.synthesis import make_colouring
 
@@ -110,7 +110,7 @@ def accentuate(
         picture = paint()
         crops = _cut_crops(picture, n_crops, input_size, generator)
         crops = crops + NOISE * torch.randn(crops.shape, generator=generator).to(device)
-        objective = score_crops(pool(features(crops)), rows).mean()
+        objective = score_crops(pool(features(crops)), rows, cosine_power=COSINE_POWER).mean()
         distance = ((picture - start) ** 2).mean() / variance
         optimizer.zero_grad(set_to_none=True)
         relative = objective / objective.detach().abs().clamp_min(LEAST_OBJECTIVE)  # has the logarithm's gradient

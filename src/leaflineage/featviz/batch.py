@@ -110,6 +110,8 @@ class CpuBatch:
         (n_steps, 3), of ``compute_rates``.
     n_slots, n_crops, input_size
         Pictures at once, crops a picture and step, (height, width) of the crops.
+    cosine_power
+        Of the objective.
     """
 
     def __init__(
@@ -122,10 +124,11 @@ class CpuBatch:
         n_slots: int,
         n_crops: int,
         input_size: tuple[int, int],
+        cosine_power: float,
     ) -> None:
         self._features, self._magnitude, self._colouring = features, magnitude, colouring
         self._rates = torch.from_numpy(rates)
-        self._n_crops, self._input_size = n_crops, input_size
+        self._n_crops, self._input_size, self._cosine_power = n_crops, input_size, cosine_power
         self._slots: list[_Slot | None] = [None] * n_slots
         self._crops = torch.zeros(n_crops, *input_size, 3).permute(0, 3, 1, 2)  # channels last in memory
         self._scratch = torch.empty(magnitude.shape)
@@ -158,7 +161,7 @@ class CpuBatch:
         self._cut_crops(slot.chance, picture, places)
         crops = self._crops.detach().requires_grad_()
         pooled = pool(self._features(crops))  # (n_crops, n_channels)
-        objective = score_crops(pooled, slot.direction.expand_as(pooled))
+        objective = score_crops(pooled, slot.direction.expand_as(pooled), cosine_power=self._cosine_power)
         climbed = objective
         if len(slot.previous):
             climbed = repel(objective, measure_likeness(pooled, slot.direction, slot.previous))

@@ -53,6 +53,8 @@ class DeviceBatch:
     n_slots, n_channels, n_previous, n_crops, input_size
         Pictures at once, channels of the features, most earlier views of any picture, crops a picture and step,
         (height, width) of the crops.
+    cosine_power
+        Of the objective.
     device
         As torch names it.
     record
@@ -71,11 +73,12 @@ class DeviceBatch:
         n_previous: int,
         n_crops: int,
         input_size: tuple[int, int],
+        cosine_power: float,
         device: str,
         record: Callable[[Callable[[], None]], Graph] | None,
     ) -> None:
         self._features, self._n_crops, self._input_size = features, n_crops, input_size
-        self._size = magnitude.shape[1]
+        self._size, self._cosine_power = magnitude.shape[1], cosine_power
         self._magnitude, self._centre, self._mixing, self._rates = (
             torch.from_numpy(each).to(device) for each in (magnitude, colouring.centre, colouring.mixing, rates)
         )
@@ -179,7 +182,8 @@ class DeviceBatch:
         crops = (crops + noise.permute(0, 1, 4, 2, 3)).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         pooled = pool(self._features(crops)).view(n_slots, self._n_crops, -1)
         directions = self._directions[:, None].expand_as(pooled)
-        objective = score_crops(pooled.flatten(0, 1), directions.flatten(0, 1)).view(n_slots, self._n_crops)
+        objective = score_crops(pooled.flatten(0, 1), directions.flatten(0, 1), cosine_power=self._cosine_power)
+        objective = objective.view(n_slots, self._n_crops)
         climbed = objective
         if self._previous.shape[1]:
             climbed = repel(objective, measure_likeness(pooled, self._directions, self._previous))

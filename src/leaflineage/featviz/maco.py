@@ -5,7 +5,7 @@
 A step cuts random squares from the picture, adds noise, and climbs the concept's objective on their pooled
 activations a:
 
-    (a · v) · cos(a, v)^p                          v: the concept's row of the bank
+    (a · v) · cos(a, v)^p                          v: the concept's row of the bank; p: 2, and 0 for a family's logit
 
 Opacity is the magnitude of the objective's gradient on the picture, accumulated over all steps: where the concept
 never cared, the picture is transparent. Several concepts share a batch of slots; each has its own phase, crops, noise
@@ -34,7 +34,9 @@ from leaflineage.featviz.spectrum import Palette
 from leaflineage.featviz.synthesis import make_colouring
 
 Floats = NDArray[np.floating]
-LEARNING_RATE = 0.2  # radians a step, about; at 1.0 fine phases walk at random and 70 steps reach a tenth of this
+# Radians a step, about, at the first and at the last: at 1.0 fine phases walk at random and 70 steps reach a tenth of
+# this, and steps that do not shrink in the end leave the picture's noise as it is.
+LEARNING_RATES = (0.3, 0.05)
 LEAST_GAIN = 0.01  # of the objective's mean over a window, against the window before
 
 
@@ -76,6 +78,7 @@ def visualize_concepts(
     patience: int | None,
     seeds: Sequence[int],
     repelled_from: Sequence[Floats | None],
+    cosine_power: float,
     device: str,
     on_step: Callable[[int], None] | None = None,
     on_finished: Callable[[int, FeatureVisualization], None] | None = None,
@@ -111,6 +114,8 @@ def visualize_concepts(
     repelled_from
         One a direction: mean pooled activations (n_previous, n_channels) of earlier views of the same concept, which
         this one is to differ from; None where there are none.
+    cosine_power
+        Of the objective: ``COSINE_POWER`` for concepts, 0 where the dot product alone is to rise.
     device
         "cpu", or as torch names another.
     on_step
@@ -126,10 +131,19 @@ def visualize_concepts(
     rows = np.ascontiguousarray(directions, dtype=np.float32)
     subjects = as_subjects(rows, seeds, repelled_from)
     magnitude = np.ascontiguousarray(magnitude_spectrum, dtype=np.float32)
-    colouring, rates = make_colouring(palette), compute_rates(steps, learning_rate=LEARNING_RATE)
+    colouring, rates = make_colouring(palette), compute_rates(steps, learning_rates=LEARNING_RATES)
     batch: Batch
     if torch.device(device).type == "cpu":
-        batch = CpuBatch(features, magnitude, colouring, rates, n_slots=n_slots, n_crops=n_crops, input_size=input_size)
+        batch = CpuBatch(
+            features,
+            magnitude,
+            colouring,
+            rates,
+            n_slots=n_slots,
+            n_crops=n_crops,
+            input_size=input_size,
+            cosine_power=cosine_power,
+        )
     else:
         batch = DeviceBatch(
             features,
@@ -141,6 +155,7 @@ def visualize_concepts(
             n_previous=count_previous(subjects),
             n_crops=n_crops,
             input_size=input_size,
+            cosine_power=cosine_power,
             device=device,
             record=record_graph if torch.device(device).type == "cuda" else None,
         )

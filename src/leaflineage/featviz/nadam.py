@@ -22,13 +22,18 @@ EPSILON = 1e-8
 MOMENTUM_DECAY = 0.004
 
 
-def compute_rates(n_steps: int, *, learning_rate: float) -> NDArray[np.float32]:
-    """Return (n_steps, 3): how far a step goes with the gradient, with its mean, and what scales √v."""
+def compute_rates(n_steps: int, *, learning_rates: tuple[float, float]) -> NDArray[np.float32]:
+    """Return (n_steps, 3): how far a step goes with the gradient, with its mean, and what scales √v.
+
+    η falls from the first learning rate to the second along half a cosine.
+    """
     steps = np.arange(1, n_steps + 2, dtype=np.float64)
     momenta = BETA_1 * (1 - 0.5 * 0.96 ** (steps * MOMENTUM_DECAY))
     products = np.cumprod(momenta)
-    with_gradient = learning_rate * (1 - momenta[:-1]) / (1 - products[:-1])
-    with_mean = learning_rate * momenta[1:] / (1 - products[1:])
+    first, last = learning_rates
+    rates = last + (first - last) * (1 + np.cos(np.linspace(0, np.pi, n_steps))) / 2  # (n_steps,)
+    with_gradient = rates * (1 - momenta[:-1]) / (1 - products[:-1])
+    with_mean = rates * momenta[1:] / (1 - products[1:])
     scale = 1 / np.sqrt(1 - BETA_2 ** steps[:-1])
     return np.stack([with_gradient, with_mean, scale], axis=1).astype(np.float32)
 

@@ -2,8 +2,8 @@
 
 Colours are decorrelated with the specimens' own covariance C = V Λ Vᵀ: y = Λ^(-1/2) Vᵀ (x − μ). The magnitude
 spectrum is the mean over specimens of |rfft2(window · y)|. The Hann window keeps the cut borders from leaving a
-cross; its loss of energy is given back. Frequencies finer than the specimens hold are continued along the spectrum's
-own power law, those of a set of few specimens are shrunk towards 1/f.
+cross; its loss of energy is given back. Frequencies finer than the specimens hold are continued as 1/f, scaled to meet
+the spectrum where it takes over; the spectrum of few specimens is shrunk towards 1/f.
 
 Reference: Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude Constrained Optimization"
 (arXiv:2306.06805), which takes the spectrum of a set of natural images.
@@ -24,6 +24,8 @@ ENOUGH = 20  # specimens from which a spectrum is trusted as it is
 CROSS_WIDTH = 2  # lines on either side of an axis that a seam reaches, and below, the lines that tell what lies beside
 BESIDE = [4, 5, 6]
 CROSS_FROM = 6  # cycles an image from which a seam is told from the shape of a leaf
+WHOLE = (1 / 16, 0.8)  # of Nyquist's frequency: where 1/f is scaled to few specimens' spectrum,
+SEAM = (0.7, 0.85)  # and where to one that it continues: just below where resizing has dimmed what was there
 FLOOR = 1e-3  # least eigenvalue of the colour covariance, as a fraction of the largest
 
 
@@ -102,10 +104,10 @@ def estimate_spectrum(images: Callable[[], Iterable[NDArray[np.uint8]]], *, size
     if count == 0:
         raise SpecimenError("A spectrum was wanted, and not one of the pictures could be read. Look at their files.")
     measured = _remove_cross(total / count)  # (3, side, side // 2 + 1)
-    law = _fit_power_law(measured, side)
     if count < ENOUGH:
-        measured = measured ** (count / ENOUGH) * _evaluate_law(law, side, side) ** (1 - count / ENOUGH)
-    spectrum = _extend(measured, law, side, size)
+        falling = _fall_with_frequency(_scale_to_meet(measured, side, *(each * side / 2 for each in WHOLE)), side, side)
+        measured = measured ** (count / ENOUGH) * falling ** (1 - count / ENOUGH)
+    spectrum = _extend(measured, side, size)
     spectrum[:, 0, 0] = 0
     return spectrum.astype(np.float32), palette
 
@@ -147,36 +149,32 @@ def _remove_cross(measured: Floats) -> Floats:
     return cleaned
 
 
-def _fit_power_law(measured: Floats, side: int) -> Floats:
-    """Return (3, 2) intercept and slope of log magnitude over log frequency, outer band to half of Nyquist."""
+def _scale_to_meet(measured: Floats, side: int, low: float, high: float) -> Floats:
+    """Return (3,) the c of c/f that has the mean magnitude, by logarithms, of a spectrum from ``low`` to ``high``."""
     frequencies = compute_frequencies(side)
-    band = (frequencies >= max(2.0, side / 32)) & (frequencies <= side * 0.4)
-    x = np.log(frequencies[band])
-    laws = []
-    for channel in measured:
-        y = np.log(np.maximum(channel[band], 1e-9))
-        slope = float(np.cov(x, y, bias=True)[0, 1] / max(x.var(), 1e-9))
-        slope = min(max(slope, -2.5), -0.5)
-        laws.append((float(y.mean()) - slope * float(x.mean()), slope))
-    return np.array(laws)
+    chosen = (frequencies >= max(low, 1.0)) & (frequencies <= max(high, 2.0))
+    logarithms = np.log(np.maximum(measured[:, chosen], 1e-9)) + np.log(frequencies[chosen])
+    scale: Floats = np.exp(logarithms.mean(axis=1))
+    return scale
 
 
-def _evaluate_law(law: Floats, side: int, size: int) -> Floats:
-    """Return (3, size, size // 2 + 1) magnitudes of the law, scaled from images of ``side`` to ``size``."""
+def _fall_with_frequency(scale: Floats, side: int, size: int) -> Floats:
+    """Return (3, size, size // 2 + 1) magnitudes c/f, from images of ``side`` pixels brought to ``size``."""
     frequencies = np.maximum(compute_frequencies(size), 1.0)
-    return np.exp(law[:, 0, None, None] + law[:, 1, None, None] * np.log(frequencies)) * (size / side) ** 2
+    return scale[:, None, None] / frequencies * (size / side) ** 2
 
 
-def _extend(measured: Floats, law: Floats, side: int, size: int) -> Floats:
-    """Return the spectrum at another size: measured where both hold a frequency, the law beyond."""
-    spectrum = _evaluate_law(law, side, size)
+def _extend(measured: Floats, side: int, size: int) -> Floats:
+    """Return the spectrum at another size: measured where both hold a frequency, 1/f beyond."""
     shared = min(side, size)
+    seam = _scale_to_meet(measured, side, *(each * shared / 2 for each in SEAM))
+    spectrum = _fall_with_frequency(seam, side, size)
     half = (shared - 1) // 2  # frequencies −half … half exist in both, whatever the parity
     rows = np.r_[0 : half + 1, -half:0] if half else np.array([0])
     columns = np.arange(half + 1)
     both = np.ix_(np.arange(3), rows, columns)
     frequencies = compute_frequencies(size)[np.ix_(rows, columns)]
-    # Resizing has dimmed the finest frequencies: the law takes over from 0.8 to 1 of the shared Nyquist.
+    # Resizing has dimmed the finest frequencies: 1/f takes over from 0.8 to 1 of the shared Nyquist.
     keep = np.clip((half - frequencies) / max(0.2 * half, 1e-9), 0, 1)
     inner = measured[both] * (size / side) ** 2
     spectrum[both] = inner**keep * spectrum[both] ** (1 - keep)
