@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leaflineage import __version__
+from leaflineage.machine import find_versions
 from leaflineage.records import (
     AtlasConcept,
     AtlasFamily,
@@ -41,7 +41,6 @@ from leaflineage.stages.publishing import encode_catalogue, publish_family
 from leaflineage.stages.selection import list_specimens
 from leaflineage.store import encode_json, hash_json
 
-VERSIONED = ("torch", "torchvision", "timm", "scikit-learn", "scipy", "numpy", "pillow", "safetensors")
 INDEX_OMITS = {"crops", "image_importances", "recursion"}  # of concepts
 FAMILY_OMITS = {"image_specimens", "image_dominants", "layout"}
 
@@ -109,17 +108,6 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         "n_families": len(built),
     }
     return manifest, files
-
-
-def find_versions() -> dict[str, str]:
-    """Return the versions of what the numbers depend on."""
-    found = {"leaflineage": __version__}
-    for name in VERSIONED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _open_family(context: Context, slug: str) -> FamilyArtifacts:
