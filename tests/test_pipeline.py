@@ -23,7 +23,8 @@ from leaflineage import pipeline
 from leaflineage.cli import main
 from leaflineage.config import load_config
 from leaflineage.errors import ArtifactError, LeafLineageError
-from leaflineage.pipeline import build, find_stale
+from leaflineage.freshness import find_stale
+from leaflineage.pipeline import build
 from leaflineage.records import AtlasRecord, FamilyRecord, Index
 from leaflineage.store import Store
 

@@ -111,9 +111,26 @@ def main() -> None:
     """Turn an image classifier of plant families into an explorable atlas of its visual concepts."""
 
 
+class _ShardType(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
+    """A part of a build, as "2/8"."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read "2/8"."""
+        from leaflineage.pipeline import Shard
+
+        number, slash, count = str(value).partition("/")
+        if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+            self.fail(f"{value!r} is no part of a build: say 1/4, 2/4, 3/4 and 4/4 for four parts.", param, ctx)
+        return Shard(int(number), int(count))
+
+
 @main.command()
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @_common
+@click.option("--shard", type=_ShardType(), help="Build one part of the families, as 2/8; join parts with merge.")
+@click.option("--strict", is_flag=True, help="End with 1 where specimens or families were set aside.")
 def build(config: Path | None, overrides: tuple[str, ...], run: Path | None, out: Path | None, **flags: Any) -> None:
     """Build an atlas and its site: CONFIG, or the drawn herbarium where none is named."""
     from rich.console import Console
@@ -124,22 +141,126 @@ def build(config: Path | None, overrides: tuple[str, ...], run: Path | None, out
     settings = _load(config, overrides, **flags)
     folder = run or Path("runs") / settings.name
     with TerminalReporter(Console(), quiet=flags["quiet"]) as reporter:
-        report = build_atlas(settings, folder, out=out, reporter=reporter)
+        report = build_atlas(settings, folder, out=out, reporter=reporter, shard=flags["shard"])
     if not flags["quiet"]:
         _print_report(report, folder)
+    _judge_report(report, strict=flags["strict"])
+
+
+@main.command()
+@click.argument("parts", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--config", type=click.Path(path_type=Path), help="The config of the parts [the drawn herbarium].")
+@_common
+@click.option("--build-missing", is_flag=True, help="Build here what no part has.")
+@click.option("--strict", is_flag=True, help="End with 1 where specimens or families were set aside.")
+def merge(
+    parts: tuple[Path, ...],
+    config: Path | None,
+    overrides: tuple[str, ...],
+    run: Path | None,
+    out: Path | None,
+    **flags: Any,
+) -> None:
+    """Join the PARTS of a build, run folders of `build --shard`, and make the atlas and its site.
+
+    Without PARTS, all parts worked in the run folder itself.
+    """
+    from rich.console import Console
+
+    from leaflineage.merging import merge as merge_parts
+    from leaflineage.progress import TerminalReporter
+
+    settings = _load(config, overrides, **flags)
+    folder = run or Path("runs") / settings.name
+    with TerminalReporter(Console(), quiet=flags["quiet"]) as reporter:
+        report = merge_parts(settings, folder, parts, out=out, reporter=reporter, build_missing=flags["build_missing"])
+    if not flags["quiet"]:
+        _print_report(report, folder)
+    _judge_report(report, strict=flags["strict"])
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--config", type=click.Path(path_type=Path), help="A config to hold it against [what it was built with].")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Lay a value over the config.")
+def status(run: Path, config: Path | None, overrides: tuple[str, ...]) -> None:
+    """Say what of a RUN is fresh, what is stale and why, and who works on it. Touches nothing."""
+    from leaflineage.upkeep import describe_status, name_families, write_status
+
+    settings = _load_for(run, config, overrides)
+    found = describe_status(settings, run)
+    for line in write_status(found, name_families(settings, run)):
+        click.echo(line)
+    click.echo(
+        "All is fresh."
+        if not found.n_stale
+        else f"{found.n_stale} artifacts are stale: `leaflineage build` makes them."
+    )
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--config", type=click.Path(path_type=Path), help="A config to hold it against [what it was built with].")
+@click.option("--remove", is_flag=True, help="Remove what is listed.")
+def clean(run: Path, config: Path | None, remove: bool) -> None:
+    """List what lies in a RUN and no build of its config wants; with --remove, remove it."""
+    from leaflineage.upkeep import find_garbage, remove_garbage
+
+    garbage = find_garbage(_load_for(run, config, ()), run)
+    if not garbage:
+        click.echo(f"{run}: nothing lies there that is not wanted.")
+        return
+    by_reason: dict[str, list[Any]] = {}
+    for each in garbage:
+        by_reason.setdefault(each.reason, []).append(each)
+    for reason, found in by_reason.items():
+        noun = "file" if len(found) == 1 else "files"
+        click.echo(f"{len(found)} {noun}, {sum(each.size for each in found) / 1e6:.1f} MB: {reason}")
+        for each in found[:5]:
+            click.echo(f"  {each.path}")
+    if remove:
+        click.echo(f"Removed: {remove_garbage(run, garbage) / 1e6:.1f} MB are free again.")
+    else:
+        click.echo("Nothing was removed: say --remove.")
+
+
+def _load_for(run: Path, config: Path | None, overrides: tuple[str, ...]) -> Config:
+    """Return the config that is named, or the one that a run was built with last."""
+    if config is not None:
+        return _load(config, overrides)
+    if overrides:
+        raise click.UsageError("--set is laid over a config file: name it with --config.")
+    from leaflineage.upkeep import read_config
+
+    return read_config(run)
+
+
+def _judge_report(report: Any, *, strict: bool) -> None:
+    """Raise where a build's site is wrong or, if strict, where anything was set aside."""
     if report.problems:
         raise LeafLineageError(
             f"The site at {report.site} is written, and {len(report.problems)} things on it are wrong:\n"
             + "\n".join(f"  - {problem}" for problem in report.problems[:20])
         )
+    if strict and (report.set_aside or report.missing):
+        raise LeafLineageError(
+            f"--strict allows nothing to be set aside, and {len(report.set_aside)} specimens and "
+            f"{len(report.missing)} families were. The report tells each with its reason; mend or leave out what it "
+            "names, or build without --strict."
+        )
 
 
 def _print_report(report: Any, folder: Path) -> None:
+    """Print what a build did: time a stage, what was reused, what was set aside and why, memory, where the site is."""
     if report.all_fresh:
         click.echo("All is fresh: nothing had to be made.")
     else:
         spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in report.seconds.items() if seconds >= 0.5)
         click.echo(f"Done: {spent}; largest process {report.peak_mb / 1024:.1f} GB.")
+        made = sum(len(slugs) for slugs in report.built.values())
+        reused = sum(report.reused.values())
+        if reused:
+            click.echo(f"{made} artifacts were made, {reused} were fresh and used again.")
     for note in report.notes:
         click.echo(f"Note: {note.removesuffix('.')}.")
     if report.set_aside:
@@ -149,10 +270,18 @@ def _print_report(report: Any, folder: Path) -> None:
             click.echo(f"  {name}: {reason}")
     if report.missing:
         shown = list(report.missing.items())
+        more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
         click.echo(
             f"{len(shown)} {'family' if len(shown) == 1 else 'families'} without concepts: "
             + "; ".join(f"{n} ({r})" for n, r in shown[:5])
+            + more
         )
+    if report.shard is not None:
+        click.echo(
+            f"Part {report.shard.number} of {report.shard.count} is done. When all are: `leaflineage merge`, with the "
+            "same config and run folder, and the folders of the parts where they have their own."
+        )
+        return
     click.echo(f"{report.n_families} {'family' if report.n_families == 1 else 'families'}, {report.n_pages} pages.")
     index = (report.site / "index.html").resolve()
     click.echo(f"The site is {report.site.resolve()}")

@@ -6,6 +6,7 @@ is processes. `run_task` is the one function every executor calls.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import resource
@@ -23,9 +24,11 @@ from types import TracebackType
 
 from leaflineage.config import Config
 from leaflineage.errors import LeafLineageError
+from leaflineage.freshness import find_staleness
+from leaflineage.machine import describe_maker
 from leaflineage.stages.context import Context
-from leaflineage.stages.table import STAGES, compute_fingerprint
-from leaflineage.store import Store
+from leaflineage.stages.table import STAGES, describe_basis, shorten_basis
+from leaflineage.store import Store, hash_json
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -39,10 +42,16 @@ class TaskReport:
     seconds: float
     peak_mb: float  # of the process that ran it, so far
     error: LeafLineageError | None = None
+    maker: str = ""  # versions and processor
 
 
-def run_task(stage_name: str, slug: str, run_dir: str, config_json: str) -> TaskReport:
+def run_task(stage_name: str, slug: str, run_dir: str, config_json: str, shared: bool = False) -> TaskReport:
     """Run one stage for one family (or for all, where ``slug`` is empty) and commit its artifact.
+
+    Parameters
+    ----------
+    shared
+        Whether other processes work in the same run: the task is claimed first, and left where another made it.
 
     Raises
     ------
@@ -52,12 +61,16 @@ def run_task(stage_name: str, slug: str, run_dir: str, config_json: str) -> Task
     began = time.monotonic()
     error = None
     limit_threads()
+    store = Store(Path(run_dir))
     try:
-        _run(stage_name, Context(Store(Path(run_dir)), Config.model_validate_json(config_json), slug))
+        with store.claim(stage_name, slug) if shared else contextlib.nullcontext(False) as waited:
+            context = Context(store, Config.model_validate_json(config_json), slug)
+            if not waited or find_staleness(stage_name, context) is not None:
+                _run(stage_name, context)
     except LeafLineageError as caught:
         error = caught
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-    return TaskReport(stage_name, slug, time.monotonic() - began, peak, error)
+    return TaskReport(stage_name, slug, time.monotonic() - began, peak, error, describe_maker())
 
 
 def limit_threads() -> None:
@@ -86,11 +99,13 @@ class Executor:
     ----------
     jobs
         Processes; 0 for as many as there are cores.
+    shared
+        Whether others work in the same run, and tasks are claimed.
     """
 
-    def __init__(self, run_dir: Path, config: Config, *, jobs: int) -> None:
+    def __init__(self, run_dir: Path, config: Config, *, jobs: int, shared: bool = False) -> None:
         self.jobs = count_jobs(jobs)
-        self._arguments = (str(run_dir), config.model_dump_json())
+        self._arguments = (str(run_dir), config.model_dump_json(), shared)
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Executor:
@@ -158,6 +173,13 @@ def _run(stage_name: str, context: Context) -> None:
     stage = STAGES[stage_name]
     module = importlib.import_module(f"leaflineage.stages.{stage_name}")
     limit_threads()  # again: the import may have brought torch
-    fingerprint = compute_fingerprint(stage, context)
+    basis = describe_basis(stage, context)
     payload, files = module.run(context)
-    context.store.commit(stage.record_path(context.slug), stage.kind, payload, fingerprint=fingerprint, files=files)
+    context.store.commit(
+        stage.record_path(context.slug),
+        stage.kind,
+        payload,
+        fingerprint=hash_json(basis),
+        files=files,
+        basis=shorten_basis(basis),
+    )

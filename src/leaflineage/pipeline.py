@@ -19,12 +19,13 @@ from typing import Any, Protocol
 from leaflineage.config import DRAWN_CLASSIFIER, Config, check_places
 from leaflineage.errors import ArtifactError, ConfigError, LeafLineageError, SiteError, suggest
 from leaflineage.executors import Executor
+from leaflineage.freshness import find_staleness, has_activations, list_cell_readers
 from leaflineage.herbarium import FAMILIES, write_catalogue
 from leaflineage.records import Catalogue, make_slug
 from leaflineage.resources import find_resource
 from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context
-from leaflineage.stages.table import FAMILY_STAGES, STAGES, compute_fingerprint
+from leaflineage.stages.table import FAMILY_STAGES, SHARDED_STAGES, STAGES
 from leaflineage.store import SITE_RECORD, Store, hash_json
 from leaflineage.website.bake import BakeReport, bake
 from leaflineage.website.check import check_site
@@ -50,6 +51,18 @@ class Reporter(Protocol):
         """Say something worth a line."""
 
 
+@dataclass(frozen=True)
+class Shard:
+    """One part of a build whose families are shared out over several processes: part ``number`` of ``count``."""
+
+    number: int  # from 1
+    count: int
+
+    def take(self, slugs: Sequence[str]) -> list[str]:
+        """Return this part's families."""
+        return list(slugs[self.number - 1 :: self.count])
+
+
 @dataclass
 class BuildReport:
     """What a build did."""
@@ -65,6 +78,8 @@ class BuildReport:
     problems: list[str] = field(default_factory=list)  # of the site
     n_families: int = 0
     n_pages: int = 0
+    shard: Shard | None = None  # where this build was a part of one; it has no site
+    made_with: dict[str, str] = field(default_factory=dict)  # versions and processor, by record
 
     @property
     def all_fresh(self) -> bool:
@@ -72,7 +87,15 @@ class BuildReport:
         return not any(self.built.values())
 
 
-def build(config: Config, run: Path, *, out: Path | None, reporter: Reporter, jobs: int | None = None) -> BuildReport:
+def build(
+    config: Config,
+    run: Path,
+    *,
+    out: Path | None,
+    reporter: Reporter,
+    jobs: int | None = None,
+    shard: Shard | None = None,
+) -> BuildReport:
     """Bring a run and its site up to date.
 
     Parameters
@@ -83,6 +106,8 @@ def build(config: Config, run: Path, *, out: Path | None, reporter: Reporter, jo
         The site's folder; ``run/site`` unless given.
     jobs
         Processes; as the config says unless given.
+    shard
+        Build the families of one part only, and neither atlas nor site: `merging.merge` makes those of all parts.
 
     Raises
     ------
@@ -91,13 +116,16 @@ def build(config: Config, run: Path, *, out: Path | None, reporter: Reporter, jo
     """
     check_places(run, out, config)
     store = Store(run)
-    with store.lock():
-        return _build(store, config, BuildReport(site=out or run / "site"), reporter, jobs)
+    with store.lock(shared=shard is not None):
+        return _build(store, config, BuildReport(site=out or run / "site", shard=shard), reporter, jobs)
 
 
 def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter, jobs: int | None) -> BuildReport:
     specimen_hashes = store.load_hash_cache()
-    with Executor(store.folder, config, jobs=config.run.jobs if jobs is None else jobs) as executor:
+    made_with = store.read_facts().get("made_with")
+    report.made_with = dict(made_with) if isinstance(made_with, dict) else {}
+    jobs = config.run.jobs if jobs is None else jobs
+    with Executor(store.folder, config, jobs=jobs, shared=report.shard is not None) as executor:
         try:
             if config.specimens.draw is not None:
                 _draw(store, config, executor, reporter, report)
@@ -110,20 +138,37 @@ def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter
                 family.name: family.missing or "" for family in context.families if family.missing is not None
             }
             _describe_classifier(context, reporter, report)
-            for name in FAMILY_STAGES:
-                _run_family_stage(name, context, executor, reporter, report)
+            slugs = context.list_built()
+            if report.shard is not None:
+                slugs = report.shard.take(slugs)
+            for name in FAMILY_STAGES if report.shard is None else SHARDED_STAGES:
+                _run_family_stage(name, context, slugs, executor, reporter, report)
                 if name == "fidelity" and not config.run.keep_activations:
-                    _drop_activations(context)
-            _note_rest(context, report)
-            for name in ("explain", "collect"):
-                _run_whole(name, context, executor, reporter, report)
+                    _drop_activations(context, slugs)
+            _note_rest(context, slugs, report)
+            if report.shard is None:
+                for name in ("explain", "collect"):
+                    _run_whole(name, context, executor, reporter, report)
         finally:
             with contextlib.suppress(ArtifactError):  # a folder that cannot be written has its own error under way
-                store.save_hash_cache(specimen_hashes, platform=platform.platform(), python=platform.python_version())
-    _bake(store, config, reporter, report)
-    store.save_hash_cache(specimen_hashes, platform=platform.platform(), python=platform.python_version())
+                _save_facts(store, config, specimen_hashes, report)
+    if report.shard is None:
+        _bake(store, config, reporter, report)
+        _save_facts(store, config, specimen_hashes, report)
     store.write_json("report.json", "report", describe_report(report))
     return report
+
+
+def _save_facts(store: Store, config: Config, specimen_hashes: dict[str, list[Any]], report: BuildReport) -> None:
+    """Write what is true of this machine and this build only: hashes by time of change, the config, the versions."""
+    store.save_hash_cache(
+        specimen_hashes,
+        platform=platform.platform(),
+        python=platform.python_version(),
+        config=config.model_dump(mode="json"),
+        name=config.name,
+        made_with={name: maker for name, maker in report.made_with.items() if store.exists(name)},
+    )
 
 
 def describe_report(report: BuildReport) -> dict[str, Any]:
@@ -137,6 +182,9 @@ def describe_report(report: BuildReport) -> dict[str, Any]:
         "notes": report.notes,
         "peak_mb": report.peak_mb,
         "problems": report.problems,
+        "n_families": report.n_families,
+        "n_pages": report.n_pages,
+        "shard": [report.shard.number, report.shard.count] if report.shard else None,
     }
 
 
@@ -171,35 +219,6 @@ def list_drawn_families(config: Config) -> list[str]:
     return [name for name in drawn if not config.atlas.families or name in config.atlas.families]
 
 
-def find_stale(config: Config, run: Path) -> dict[str, int]:
-    """Return how many artifacts of an existing run each stage would make again; nothing is touched.
-
-    An artifact whose inputs would be made again counts too. Specimens are taken as the run's catalogue has them.
-    """
-    store = Store(run)
-    store.load_hash_cache()
-    context = Context(store, config)
-    counts = {"inspect": int(_is_reader_stale("inspect", context))}
-    behind = counts["inspect"] > 0
-    counts["probe"] = int(behind or _is_reader_stale("probe", context))
-    slugs = context.list_built()
-    waiting: set[str] = set()
-    found: dict[str, set[str]] = {}
-    for name in FAMILY_STAGES:
-        again = {slug for slug in slugs if behind or _is_reader_stale(name, context.of(slug))}
-        if (counts["probe"] and name == "fidelity") or (waiting and name == "contrast"):  # it reads other families too
-            again = set(slugs)
-        found[name] = again | waiting
-        if name not in ("fidelity", "contrast"):  # which only the atlas reads
-            waiting |= again
-    wanted = set().union(*(found[name] for name in _list_cell_readers(context)))
-    found["extract"] |= {slug for slug in wanted if not _has_activations(context.of(slug))}
-    counts.update({name: len(each) for name, each in found.items()})
-    counts["explain"] = int(behind or bool(waiting) or _is_reader_stale("explain", context))
-    counts["collect"] = int(any(counts.values()) or _is_reader_stale("collect", context))
-    return counts
-
-
 # --- stages --------------------------------------------------------------------------------------------------
 
 
@@ -209,7 +228,7 @@ def _draw(store: Store, config: Config, executor: Executor, reporter: Reporter, 
     assert settings is not None, "draw runs only where the config draws"
     families = list_drawn_families(config)
     contexts = {make_slug(name): Context(store, config, make_slug(name)) for name in families}
-    stale = [slug for slug, context in contexts.items() if _find_staleness("draw", context)]
+    stale = [slug for slug, context in contexts.items() if find_staleness("draw", context)]
     _run("draw", stale, len(contexts), executor, reporter, report)
     split = "held-out" if _is_held_out(store, config) else ""
     rows = [
@@ -299,52 +318,25 @@ def _write_if_changed(store: Store, catalogue: Catalogue) -> None:
 
 def _run_whole(name: str, context: Context, executor: Executor, reporter: Reporter, report: BuildReport) -> None:
     """Run a stage that concerns all families, where it is stale."""
-    stale = [""] if _find_staleness(name, context) else []
+    stale = [""] if find_staleness(name, context) else []
     _run(name, stale, 1, executor, reporter, report)
 
 
-def _run_family_stage(name: str, context: Context, executor: Executor, reporter: Reporter, report: BuildReport) -> None:
-    """Run a stage for the families in which it is stale."""
-    slugs = context.list_built()
-    stale = [slug for slug in slugs if _find_staleness(name, context.of(slug))]
-    if name in _list_cell_readers(context):  # cells are dropped once their readers are done, and made again for them
-        dropped = [slug for slug in stale if not _has_activations(context.of(slug))]
+def _run_family_stage(
+    name: str, context: Context, slugs: Sequence[str], executor: Executor, reporter: Reporter, report: BuildReport
+) -> None:
+    """Run a stage for those of some families in which it is stale."""
+    stale = [slug for slug in slugs if find_staleness(name, context.of(slug))]
+    if name in list_cell_readers(context):  # cells are dropped once their readers are done, and made again for them
+        dropped = [slug for slug in stale if not has_activations(context.of(slug))]
         if dropped:
             _run("extract", dropped, len(slugs), executor, reporter, report)
     _run(name, stale, len(slugs), executor, reporter, report)
 
 
-def _list_cell_readers(context: Context) -> tuple[str, ...]:
-    """Return the stages that read a family's cells."""
-    return ("factorize", "fidelity") if context.model.pools_first else ("factorize", "rank", "fidelity")
-
-
-def _find_staleness(name: str, context: Context) -> str | None:
-    """Say why an artifact must be made again, or None."""
-    stage = STAGES[name]
-    return context.store.find_staleness(
-        stage.record_path(context.slug),
-        stage.kind,
-        compute_fingerprint(stage, context),
-        disposable=stage.list_disposable(context.slug),
-    )
-
-
-def _is_reader_stale(name: str, context: Context) -> bool:
-    """Tell whether an artifact must be made again, where what it reads may be missing too."""
-    try:
-        return _find_staleness(name, context) is not None
-    except (ArtifactError, FileNotFoundError):
-        return True
-
-
-def _has_activations(context: Context) -> bool:
-    return all(context.store.exists(name) for name in STAGES["extract"].list_disposable(context.slug))
-
-
-def _drop_activations(context: Context) -> None:
+def _drop_activations(context: Context, slugs: Sequence[str]) -> None:
     """Remove the cells of families whose readers are done: they are large and can be made again."""
-    for slug in context.list_built():
+    for slug in slugs:
         for name in STAGES["extract"].list_disposable(slug):
             context.store.remove(name)
 
@@ -362,6 +354,8 @@ def _run(name: str, stale: list[str], total: int, executor: Executor, reporter: 
         report.peak_mb = max(report.peak_mb, done.peak_mb)
         if done.error is not None:
             errors.append(done.error)
+        else:
+            report.made_with[STAGES[name].record_path(done.slug)] = done.maker
         reporter.advance(name, done.slug)
     seconds = time.monotonic() - began
     report.seconds[name] = report.seconds.get(name, 0.0) + seconds
@@ -390,10 +384,10 @@ def warn_of_rest(rests: Mapping[str, float]) -> str | None:
     )
 
 
-def _note_rest(context: Context, report: BuildReport) -> None:
+def _note_rest(context: Context, slugs: Sequence[str], report: BuildReport) -> None:
     """Put a warning into the report where concepts leave more unexplained than they explain."""
     rests = {}
-    for slug in context.list_built():
+    for slug in slugs:
         record = context.store.read_json(f"families/{slug}/importance.json", "importance", stage="rank")
         rests[context.of(slug).family.name] = float(record["rest"]["share"])
     warning = warn_of_rest(rests)

@@ -20,8 +20,9 @@ from leaflineage.concepts.sobol import N_SCRAMBLINGS
 from leaflineage.config import PRESETS, Config, VisualizeSection, check_places
 from leaflineage.errors import LeafLineageError
 from leaflineage.executors import count_jobs, limit_threads, run_task
+from leaflineage.freshness import find_stale
 from leaflineage.herbarium import draw_specimen, write_herbarium
-from leaflineage.pipeline import find_stale, list_drawn_families, warn_of_rest
+from leaflineage.pipeline import list_drawn_families, warn_of_rest
 from leaflineage.records import Catalogue
 from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context

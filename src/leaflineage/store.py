@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import os
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leaflineage.claims import claim
 from leaflineage.errors import ArtifactError
 from leaflineage.records import SCHEMAS
 
 HASH_CACHE = "run.json"
 LOCK = "lock"
+WRITER = f"{socket.gethostname()}-{os.getpid()}"
+ABOUT = ("fingerprint", "files", "basis")  # keys of a record that tell how it was made, not what was found
 SITE_RECORD = "site.json"  # what the last site was baked with
 
 
@@ -50,8 +54,13 @@ class Store:
         return self.path(*parts).is_file()
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, shared: bool = False) -> Iterator[None]:
         """Hold the run for one build at a time; what ends a process, however, ends its hold.
+
+        Parameters
+        ----------
+        shared
+            Hold it together with others who share it: the parts of one build, which claim each task (`claims.py`).
 
         Raises
         ------
@@ -65,7 +74,7 @@ class Store:
             raise self._explain_refusal(LOCK, error) from error
         with stream:
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ArtifactError(
                     f"A run folder of its own was wanted, and another build is at work in {self.folder}. Wait until "
@@ -75,12 +84,16 @@ class Store:
                 pass  # a file system without locks
             yield
 
+    def claim(self, stage: str, slug: str) -> contextlib.AbstractContextManager[bool]:
+        """Hold one task of the run, waiting for whoever holds it; see `claims.claim`."""
+        return claim(self.folder, stage, slug)
+
     # --- bytes, JSON, arrays ---------------------------------------------------------------------------------
 
     def write_bytes(self, relative: str, content: bytes) -> str:
         """Write a file whole and return its sha256."""
         target = self.path(relative)
-        part = target.with_name(target.name + ".part")
+        part = target.with_name(f"{target.name}.{WRITER}.part")  # several processes may write one file, alike
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -175,10 +188,18 @@ class Store:
     # --- artifacts and freshness -----------------------------------------------------------------------------
 
     def commit(
-        self, relative: str, kind: str, payload: Mapping[str, Any], *, fingerprint: str, files: Mapping[str, str]
+        self,
+        relative: str,
+        kind: str,
+        payload: Mapping[str, Any],
+        *,
+        fingerprint: str,
+        files: Mapping[str, str],
+        basis: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write an artifact's record, last: its fingerprint and the sha256 of each file it stands for."""
-        self.write_json(relative, kind, {**payload, "fingerprint": fingerprint, "files": dict(files)})
+        """Write an artifact's record, last: its fingerprint, what that is taken of, the sha256 of each of its files."""
+        about = {"fingerprint": fingerprint, "files": dict(files), "basis": dict(basis or {})}
+        self.write_json(relative, kind, {**payload, **about})
 
     def find_staleness(
         self, relative: str, kind: str, fingerprint: str, *, disposable: Iterable[str] = ()
@@ -224,7 +245,7 @@ class Store:
                 f"{relative} was wanted in {self.folder}, and is missing or damaged. Run the stage that writes it "
                 "again: `leaflineage build`."
             )
-        payload = {key: value for key, value in record.items() if key not in ("fingerprint", "files")}
+        payload = {key: value for key, value in record.items() if key not in ABOUT}
         return {**record.get("files", {}), relative: hash_json(payload)}
 
     def hash_file(self, relative: str) -> str:
@@ -239,12 +260,16 @@ class Store:
         self._hashes[relative] = [stat.st_size, stat.st_mtime_ns, sha256]
         return sha256
 
-    def load_hash_cache(self) -> dict[str, list[Any]]:
-        """Read the volatile cache of file hashes; return the part that belongs to the specimens."""
+    def read_facts(self) -> dict[str, Any]:
+        """Return what the last build wrote of itself into the volatile record; empty where there is none."""
         try:
-            record = self.read_json(HASH_CACHE, "run")
+            return self.read_json(HASH_CACHE, "run")
         except ArtifactError:
             return {}
+
+    def load_hash_cache(self) -> dict[str, list[Any]]:
+        """Read the volatile cache of file hashes; return the part that belongs to the specimens."""
+        record = self.read_facts()
         self._hashes = _keep_entries(record.get("artifact_hashes"), length=3)
         return _keep_entries(record.get("specimen_hashes"), length=5)
 

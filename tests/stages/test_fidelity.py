@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from leaflineage.config import Config
 from leaflineage.errors import ModelError
-from leaflineage.pipeline import find_stale
+from leaflineage.freshness import find_stale
 from leaflineage.records import Catalogue, Completeness, Fidelity, ModelRecord, Specimen
 from leaflineage.stages import fidelity
 from leaflineage.stages.context import Context

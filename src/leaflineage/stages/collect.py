@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from leaflineage import __version__
 from leaflineage.expert_names import Concept, match_names, read_directions, read_names
+from leaflineage.machine import find_versions
 from leaflineage.records import (
     AtlasConcept,
     AtlasFamily,
@@ -48,7 +48,6 @@ from leaflineage.stages.selection import list_specimens
 from leaflineage.store import encode_json, hash_json
 
 Floats = NDArray[np.floating]
-VERSIONED = ("torch", "torchvision", "timm", "scikit-learn", "scipy", "numpy", "pillow", "safetensors")
 INDEX_OMITS = {"crops", "image_importances", "recursion"}  # of concepts
 FAMILY_OMITS = {"image_specimens", "image_dominants", "layout", "mistakes"}
 BLOCK_BYTES = 64 * 2**20  # of the activations whose nearest are sought in one pass over all families
@@ -161,17 +160,6 @@ def list_concepts(context: Context, arrays: Mapping[str, FamilyArrays]) -> list[
         record = context.store.read_json(f"families/{slug}/concepts.json", "concepts", stage="factorize")
         uids = dict(zip(record["ids"], record["uids"], strict=True))
         found += [Concept(f"{slug}/{name}", uids[name], row) for name, row in zip(each.ids, each.bank, strict=True)]
-    return found
-
-
-def find_versions() -> dict[str, str]:
-    """Return the versions of what the numbers depend on."""
-    found = {"leaflineage": __version__}
-    for name in VERSIONED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -47,6 +47,8 @@ class Stage:
         Fields of the family's specimens its result depends on; empty where it reads none.
     disposable
         Files of its artifact that may be dropped once their readers are done.
+    crosses
+        Whether it reads other families' artifacts, so that a part of a build cannot make it.
     inputs
         What it reads beyond that.
     """
@@ -59,6 +61,7 @@ class Stage:
     reads: tuple[str, ...] = ()
     specimen_fields: tuple[str, ...] = ()
     disposable: tuple[str, ...] = ()
+    crosses: bool = False
     inputs: Callable[[Context], dict[str, Any]] | None = None
 
     @property
@@ -78,7 +81,7 @@ class Stage:
 def _read_classifier(context: Context) -> dict[str, Any]:
     """Return what `inspect` found, less what depends on the specimens it looked at."""
     record = context.store.read_json("model.json", "model", stage="inspect")
-    volatile = ("fingerprint", "files", "split_error", "negative_energy", "score_check", "notes", "n_scored")
+    volatile = ("fingerprint", "files", "basis", "split_error", "negative_energy", "score_check", "notes", "n_scored")
     return {"model": {key: value for key, value in record.items() if key not in volatile}}
 
 
@@ -378,6 +381,7 @@ STAGES: dict[str, Stage] = {
                 "stages/reading.py",
                 *CONTRACTS,
             ),
+            crosses=True,
             inputs=_read_mistakes,
         ),
         Stage(
@@ -526,6 +530,7 @@ STAGES: dict[str, Stage] = {
                 "stages/publishing.py",
                 "specimens/",
                 "expert_names.py",
+                "machine.py",
                 *CONTRACTS,
             ),
             inputs=_read_everything,
@@ -533,6 +538,7 @@ STAGES: dict[str, Stage] = {
     )
 }
 FAMILY_STAGES = tuple(name for name, stage in STAGES.items() if stage.per_family and name != "draw")
+SHARDED_STAGES = tuple(name for name in FAMILY_STAGES if not STAGES[name].crosses)
 
 
 @cache
@@ -554,8 +560,8 @@ def list_sources(stage_name: str) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def compute_fingerprint(stage: Stage, context: Context) -> str:
-    """Return the fingerprint an artifact would carry if it were made now."""
+def describe_basis(stage: Stage, context: Context) -> dict[str, Any]:
+    """Return all that an artifact would depend on if it were made now: what its fingerprint is taken of."""
     inputs: dict[str, Any] = {
         name: context.store.hash_artifact(STAGES[name].record_path(context.slug)) for name in stage.reads
     }
@@ -563,13 +569,25 @@ def compute_fingerprint(stage: Stage, context: Context) -> str:
         inputs["specimens"] = [[getattr(each, field) for field in stage.specimen_fields] for each in context.specimens]
     if stage.inputs:
         inputs.update(stage.inputs(context))
-    return hash_json(
-        {
-            "stage": stage.name,
-            "schema": SCHEMAS[stage.kind],
-            "code": hash_code(stage.name),
-            "settings": context.config.settings(stage.settings),
-            "inputs": inputs,
-            "slug": context.slug,
-        }
-    )
+    return {
+        "stage": stage.name,
+        "schema": SCHEMAS[stage.kind],
+        "code": hash_code(stage.name),
+        "settings": context.config.settings(stage.settings),
+        "inputs": inputs,
+        "slug": context.slug,
+    }
+
+
+def compute_fingerprint(stage: Stage, context: Context) -> str:
+    """Return the fingerprint an artifact would carry if it were made now."""
+    return hash_json(describe_basis(stage, context))
+
+
+def shorten_basis(basis: dict[str, Any]) -> dict[str, Any]:
+    """Return a basis as a record carries it, to say later what has changed: settings as they are, the rest hashed."""
+    return {
+        "code": basis["code"][:16],
+        "settings": basis["settings"],
+        "inputs": {name: hash_json(value)[:16] for name, value in basis["inputs"].items()},
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 from urllib.parse import urlsplit
 
 from leaflineage.errors import SiteError
@@ -163,12 +164,30 @@ class Site:
 
         ``data`` are addresses of scripts that define what its scripts read.
         """
+        index, folder = self.index, page.rpartition("/")[0]
+        section = page.partition("/")[0].removesuffix(".html")
+        key = (folder, section, styles, scripts, data)
+        if key not in self._frames:  # the pages of a folder share all but what they are called
+            self._frames[key] = self._make_common_frame(page, section, styles, scripts, data)
+        return replace(
+            self._frames[key],
+            title=title if title == index.title else self.words("chrome.title", page=title, atlas=index.title),
+            description=description,
+            canonical=make_url(self.base_url, page) if self.base_url else None,
+        )
+
+    @cached_property
+    def _frames(self) -> dict[tuple[Any, ...], Frame]:
+        return {}
+
+    def _make_common_frame(
+        self, page: str, section: str, styles: tuple[str, ...], scripts: tuple[str, ...], data: tuple[str, ...]
+    ) -> Frame:
         words, index = self.words, self.index
 
         def here(target: str) -> str:
             return self.link(page, target)
 
-        section = page.partition("/")[0].removesuffix(".html")
         navigation = tuple(
             Link(words(key), here(target), section == target.partition("/")[0].removesuffix(".html"))
             for key, target in (
@@ -183,15 +202,15 @@ class Site:
         )
         report = f"{self.repository.rstrip('/')}/issues" if self.repository else None
         return Frame(
-            title=title if title == index.title else words("chrome.title", page=title, atlas=index.title),
-            description=description,
+            title="",
+            description="",
             atlas=index.title,
             root=links.root_of(page),
             home=here(links.HOME),
             navigation=navigation,
             drawn=index.drawn,
             policy=POLICY,
-            canonical=make_url(self.base_url, page) if self.base_url else None,
+            canonical=None,
             styles=tuple(here(links.asset(f"css/{name}.css")) for name in ("site", *styles)),
             early_scripts=(here(links.asset("js/theme.js")),),
             late_scripts=(

@@ -317,7 +317,9 @@ DRAWINGS: dict[str, Callable[[], list[Stroke]]] = {
     "lobe": _marked_lobe,
     "midvein": lambda: [*draw_leaf(), draw_midvein("accent", 0.97)],
     "major-secondary-veins": lambda: [*draw_leaf(veins=False), *draw_veins(OVATE, "accent")],
-    "secondary-junction": lambda: _with(draw_leaf(), Stroke("accent-dot", trace_dots([(MIDDLE, up(t)) for t in SECONDARIES]))),
+    "secondary-junction": lambda: _with(
+        draw_leaf(), Stroke("accent-dot", trace_dots([(MIDDLE, up(t)) for t in SECONDARIES]))
+    ),
     "secondary-termination": lambda: _with(draw_leaf(), Stroke("accent-dot", trace_dots(find_ends()))),
     "intercostal-area": _intercostal,
     "basal-veins": _several_primaries,

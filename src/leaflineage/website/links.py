@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 from leaflineage.errors import SiteError
@@ -117,12 +118,16 @@ def relative(page: str, target: str) -> str:
     path, hash_mark, fragment = target.partition("#")
     if not path:
         return f"#{quote(fragment, safe=FRAGMENT)}"
-    here, there = page.split("/")[:-1], path.split("/")
+    return _lead(page.rpartition("/")[0], path) + (f"#{quote(fragment, safe=FRAGMENT)}" if hash_mark else "")
+
+
+@lru_cache(maxsize=1 << 14)  # the pages of a folder lead to the same places
+def _lead(folder: str, path: str) -> str:
+    here, there = folder.split("/") if folder else [], path.split("/")
     shared = 0
     while shared < min(len(here), len(there) - 1) and here[shared] == there[shared]:
         shared += 1
-    link = "/".join([".."] * (len(here) - shared) + there[shared:])
-    return quote(link) + (f"#{quote(fragment, safe=FRAGMENT)}" if hash_mark else "")
+    return quote("/".join([".."] * (len(here) - shared) + there[shared:]))
 
 
 def root_of(page: str) -> str:

@@ -36,6 +36,8 @@ class Words:
     def __init__(self, entries: dict[str, Any], source: str) -> None:
         self.entries = entries
         self.source = source
+        self._found: dict[str, Any] = {}  # entries that were asked for, and sentences without places as they are said
+        self._said: dict[str, str] = {}
 
     @classmethod
     def load(cls, folder: Path) -> Words:
@@ -59,6 +61,8 @@ class Words:
 
     def __call__(self, key: str, /, **places: Any) -> str:
         """Return the sentence at ``key`` with its places filled; markup in a place makes the result markup."""
+        if not places and key in self._said:
+            return self._said[key]
         entry = self._find(key)
         if isinstance(entry, dict) and "other" in entry:
             entry = entry["one"] if places.get("n") == 1 and "one" in entry else entry["other"]
@@ -68,12 +72,15 @@ class Words:
         try:
             if any(isinstance(value, Markup) for value in places.values()):
                 return Markup(escape(entry)).format(**filled)
-            return entry.format(**filled)
+            said = entry.format(**filled)
         except KeyError as gap:
             raise SiteError(
                 f"{self.source}: the sentence {key!r} has a place {gap} that the page does not fill. "
                 "Take the place out of the sentence, or pass it."
             ) from gap
+        if not places:
+            self._said[key] = said
+        return said
 
     def table(self, key: str) -> dict[str, str]:
         """Return the sentences of one table, for scripts."""
@@ -101,11 +108,14 @@ class Words:
         return empty + escape_join(self("list.comma"), parts[:-1]) + self("list.and") + parts[-1]
 
     def _find(self, key: str) -> Any:
+        if key in self._found:
+            return self._found[key]
         entry: Any = self.entries
         for step in key.split("."):
             if not isinstance(entry, dict) or step not in entry:
                 raise SiteError(f"{self.source}: the sentence {key!r} is wanted and missing. Add it to the catalogue.")
             entry = entry[step]
+        self._found[key] = entry
         return entry
 
 

@@ -1,0 +1,56 @@
+"""What made a number: the versions of what it depends on, and the type of processor.
+
+Bytes are promised on one type of processor with the same versions; these two say whether that holds.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from leaflineage import __version__
+
+VERSIONED = ("torch", "torchvision", "timm", "scikit-learn", "scipy", "numpy", "pillow", "safetensors")
+JOB_VARIABLES = ("SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID", "PBS_JOBID", "LSB_JOBID", "GITHUB_RUN_ID")
+
+
+@cache
+def find_versions() -> dict[str, str]:
+    """Return the versions of what the numbers depend on."""
+    found = {"leaflineage": __version__}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def find_processor() -> str:
+    """Return the type of this machine's processor, as "x86_64, AMD EPYC 7R13"."""
+    name = ""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.lower().startswith(("model name", "hardware", "cpu model")):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        name = platform.processor()
+    return ", ".join(part for part in (platform.machine(), name) if part)
+
+
+def describe_maker() -> str:
+    """Return in one line what an artifact is made with here: versions and processor."""
+    versions = ", ".join(f"{name} {number}" for name, number in find_versions().items())
+    return f"{versions}; {find_processor()}"
+
+
+def describe_process() -> dict[str, str | int]:
+    """Return who this process is, for whoever finds what it holds: host, process and, in a job, the job."""
+    job = "-".join(os.environ[name] for name in JOB_VARIABLES if os.environ.get(name))
+    return {"host": socket.gethostname(), "pid": os.getpid(), "job": job}
