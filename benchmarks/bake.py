@@ -27,7 +27,8 @@ import click
 
 BAKE = (
     "import json, resource, sys; from pathlib import Path; from leaflineage.website.bake import bake; "
-    "report = bake(Path(sys.argv[1]), budget_mb=1e6); own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
+    "report = bake(Path(sys.argv[1]), budget_mb=1e6, jobs=0); "
+    "own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
     "children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss; "
     "print(json.dumps([report.n_pages, report.n_bytes, own / 1024, children / 1024]))"
 )
@@ -77,6 +78,13 @@ def simulate_run(run: Path, out: Path, *, n_families: int, n_concepts: int, n_cr
             record = json.loads(known.sub(rename, sources[family["slug"]]))
             folder = out / "families" / slug
             sources_of = extend_family(record["family"], n_concepts)
+            for specimen in record["specimens"]:
+                if specimen.get("catalogue_number"):
+                    specimen["catalogue_number"] += mark
+            known_of = record.get("contributions") or {}
+            for name, origin in sources_of.items():
+                if f"{slug}/{origin}" in known_of:
+                    known_of[f"{slug}/{name}"] = known_of[f"{slug}/{origin}"]
             if n_crops is not None:
                 trim_record(record, n_crops)
             folder.mkdir(parents=True)
@@ -93,7 +101,7 @@ def simulate_run(run: Path, out: Path, *, n_families: int, n_concepts: int, n_cr
         whole += specimens
         atlas.write('],"specimens":' + json.dumps(whole) + "}")
     families.sort(key=lambda each: each["slug"])
-    (out / "index.json").write_text(json.dumps({**index, "families": families, "queries": []}))
+    write_index(out, {**index, "families": families, "queries": []})
     link(run / "head.safetensors", out / "head.safetensors")
     return out
 
@@ -176,8 +184,13 @@ def change_family(run: Path, number: int) -> None:
         concept["importance"]["contribution"] += 0.01
         concept["prevalence"] *= 0.99
         family["accuracy"]["n_specimens"] += 1
-    for target, value in ((path, record), (run / "index.json", index)):
-        target.write_text(json.dumps(value, ensure_ascii=False))
+    path.write_text(json.dumps(record, ensure_ascii=False))
+    write_index(run, index)
+
+
+def write_index(run: Path, index: dict[str, Any]) -> None:
+    """Write an index laid out as the store does, so that it is read a family at a time."""
+    (run / "index.json").write_text(json.dumps(index, ensure_ascii=False, indent=1) + "\n")
 
 
 def measure_bake(run: Path) -> Measured:

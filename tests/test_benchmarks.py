@@ -12,8 +12,12 @@ import pytest
 from click.testing import CliRunner
 from conftest import ROOT
 from PIL import Image
+from website.synthetic_run import make_run
 
 from leaflineage.herbarium import write_herbarium
+from leaflineage.resources import find_resource
+from leaflineage.website.bake import bake
+from leaflineage.website.check import check_site
 
 
 @pytest.fixture
@@ -163,3 +167,25 @@ def test_our_crops_have_other_sides_only_while_a_benchmark_lets_them(load_beside
     assert {place.side for place in places} == {25, 26, 27, 28, 29, 30}
     assert find_sides(100, 32)[1] == 1.0
     assert max(place.side for place in Chance(0, input_size=(32, 32)).draw_places(100, 50)) > 90
+
+
+# --- bake.py -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_bake_times_three_bakes_of_a_simulated_atlas(load, tmp_path: Path) -> None:
+    if not (find_resource("static") / "vendor" / "minisearch.js").is_file():
+        pytest.skip("static/vendor/minisearch.js is not there: install the package (its build hook needs npm)")
+    run = make_run(tmp_path / "run", names=["Betulaceae", "Fagaceae"], n_concepts=2, n_crops=2, side=16)
+    bench = load("bake")
+    copy = bench.simulate_run(run, tmp_path / "copy", n_families=3, n_concepts=3, n_crops=1)
+    assert [str(problem) for problem in check_site(bake(copy).site)] == []
+    pages = {path.parent.name for path in (copy / "site" / "families").glob("*/concept-03.html")}
+    assert pages == {"betulaceae-copy0000", "betulaceae-copy0001", "fagaceae-copy0000"}
+    found = CliRunner().invoke(bench.main, [str(run), "--families", "3", "--concepts", "2"], catch_exceptions=False)
+    assert found.exit_code == 0
+    assert [line.split("|")[2].strip() for line in found.output.splitlines()[2:]] == [
+        "from nothing",
+        "nothing changed",
+        "one family changed",
+    ]

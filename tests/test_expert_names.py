@@ -15,6 +15,7 @@ from leaflineage.expert_names import (
     ExpertName,
     keep_directions,
     locate_directions,
+    locate_in_repository,
     match_names,
     read_directions,
     read_names,
@@ -47,6 +48,20 @@ def test_lines_are_read_with_their_number(tmp_path: Path) -> None:
     assert (second.line, second.terms, second.agree, second.note) == (4, ("lobe",), ("A. B.",), "clear")
 
 
+def test_lines_are_counted_however_a_key_is_written(tmp_path: Path) -> None:
+    text = """\
+'a/concept-01' = { name = "One" }
+  "a\\u002Fconcept-02" = { name = "Two" }
+["a/concept-03"]
+name = "Three"
+"""
+    assert [(each.id, each.line) for each in read_names(write(tmp_path, text))] == [
+        ("a/concept-01", 1),
+        ("a/concept-02", 2),
+        ("a/concept-03", 3),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -69,9 +84,7 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
         read_names(tmp_path / "names.toml")
 
 
-text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30).filter(
-    lambda each: each.strip()
-)
+text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(lambda each: each.strip())
 
 
 @given(name=text, note=text, author=text)
@@ -120,6 +133,19 @@ def test_a_line_without_a_uid_does_not_name_another_concept_that_came_to_its_id(
     assert list(matches.named) == ["a/concept-02"]
 
 
+def test_where_two_lines_come_to_one_concept_the_nearer_has_it() -> None:
+    names = [ExpertName("a/concept-01", 1, "Farther", uid="u8"), ExpertName("a/concept-02", 2, "Nearer", uid="u9")]
+    kept = {"u8": np.array([1.0, 0.3]), "u9": np.array([1.0, 0.0])}
+    matches = match_names(names, [make("a/concept-03", "u1", 1, 0)], kept)
+    assert matches.named["a/concept-03"].name == "Nearer"
+    assert [each.name for each in matches.lost] == ["Farther"]
+    both = match_names(names, [make("a/concept-03", "u1", 1, 0), make("a/concept-04", "u2", 1, 0.6)], kept)
+    assert {key: each.name for key, each in both.named.items()} == {
+        "a/concept-03": "Nearer",
+        "a/concept-04": "Farther",
+    }
+
+
 def test_two_lines_never_name_one_concept() -> None:
     names = [ExpertName("a/concept-01", 1, "First", uid="u1"), ExpertName("a/concept-01", 2, "Second")]
     matches = match_names(names, [make("a/concept-01", "u1", 1, 0)], {})
@@ -147,6 +173,13 @@ def test_directions_are_kept_beside_the_file_and_lost_ones_stay(tmp_path: Path) 
     locate_directions(path).write_bytes(b"damaged")
     with pytest.raises(ConfigError, match="names RUN --keep"):
         read_directions(path)
+
+
+def test_a_file_is_located_from_the_top_of_its_repository(tmp_path: Path) -> None:
+    path = tmp_path / "ours" / "names.toml"
+    assert locate_in_repository(path) == "names.toml"
+    (tmp_path / ".git").mkdir()
+    assert locate_in_repository(path) == "ours/names.toml"
 
 
 def test_nothing_kept_is_nothing_known(tmp_path: Path) -> None:

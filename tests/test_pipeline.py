@@ -204,11 +204,55 @@ def test_a_changed_title_collects_and_bakes_only(tiny_copy: Path) -> None:
     assert "Another" in (tiny_copy / "site" / "index.html").read_text(encoding="utf-8")
 
 
+def test_a_changed_line_of_the_experts_names_collects_and_bakes_only_and_lost_ones_are_reported(
+    tiny_copy: Path, tmp_path: Path
+) -> None:
+    uid = read(tiny_copy, "families/fagaceae/concepts.json")["uids"][1]
+    path, override = tmp_path / "names.toml", f"anatomy.names={json.dumps(str(tmp_path / 'names.toml'))}"
+    line = '"fagaceae/concept-01" = {{ name = "{name}", uid = "{uid}", author = "N. N." }}\n'
+    path.write_text(line.format(name="Stalk", uid=uid), encoding="utf-8")
+    report = build_tiny(tiny_copy, override)
+    assert [name for name, slugs in report.built.items() if slugs] == ["collect", "bake"]
+    assert "the name 'Stalk' of fagaceae/concept-01 now stands at fagaceae/concept-02 (cosine 1.00)" in report.notes
+    page = tiny_copy / "site/families/fagaceae/concept-02.html"
+    assert "<h1>Stalk</h1>" in page.read_text(encoding="utf-8")
+    assert build_tiny(tiny_copy, override).all_fresh
+    path.write_text(line.format(name="Stalk", uid="gone"), encoding="utf-8")
+    report = build_tiny(tiny_copy, override)
+    assert [name for name, slugs in report.built.items() if slugs] == ["collect", "bake"]
+    assert any("warning: the name 'Stalk' of fagaceae/concept-01 names no concept" in note for note in report.notes)
+    assert "<h1>Stalk</h1>" not in page.read_text(encoding="utf-8")
+
+
 def test_a_changed_template_bakes_only(tiny_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed = pipeline.hash_site_inputs
     monkeypatch.setattr(pipeline, "hash_site_inputs", lambda *arguments: hashed(*arguments) + "changed")
     report = build_tiny(tiny_copy)
     assert [name for name, slugs in report.built.items() if slugs] == ["bake"]
+
+
+def test_a_withdrawn_specimen_is_in_nothing_that_the_next_build_makes(tiny_copy: Path, tmp_path: Path) -> None:
+    gone = read(tiny_copy, "families/fagaceae/family.json")["family"]["concepts"][0]["crops"][0]["specimen"]
+    done = CliRunner().invoke(main, ["withdraw", gone, "--run", str(tiny_copy)])
+    assert done.exit_code == 0, done.output
+    report = build_tiny(tiny_copy)
+    assert report.built["illustrate"] == ["fagaceae"]
+    assert report.built["extract"] == report.built["factorize"] == report.built["rank"] == []  # the numbers stay
+    records = ["atlas.json", "index.json", "specimens.csv", "families/fagaceae/family.json"]
+    for path in [*(tiny_copy / name for name in records), *(tiny_copy / "site").rglob("*")]:
+        if path.is_file() and path.suffix in (".html", ".js", ".json", ".csv"):
+            assert gone not in path.read_text(encoding="utf-8"), path
+    (tmp_path / "withdrawn.txt").write_text(f"{gone}\nno-such-leaf\n")
+    (tiny_copy / "withdrawn.txt").unlink()
+    report = build_tiny(tiny_copy, f"specimens.withdrawn={tmp_path / 'withdrawn.txt'}")  # the list beside the config
+    assert [name for name, slugs in report.built.items() if slugs] == ["bake"]
+    assert any("1 withdrawn specimen is not in the catalogue" in note for note in report.notes)
+
+
+def test_a_licence_of_the_atlas_is_that_of_specimens_without_one(tiny_copy: Path) -> None:
+    build_tiny(tiny_copy, "atlas.licences.images=CC0-1.0")
+    licences = {each["licence"] for each in read(tiny_copy, "catalogue.json")["specimens"]}
+    assert licences == {"MIT"}  # drawn leaves have one of their own
 
 
 def test_dropped_cells_are_extracted_again_when_concepts_change(tiny_run: Path, tiny_copy: Path) -> None:

@@ -224,6 +224,35 @@ def clean(run: Path, config: Path | None, remove: bool) -> None:
         click.echo("Nothing was removed: say --remove.")
 
 
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--config", type=click.Path(path_type=Path), help="A config that names the file [the run's own].")
+@click.option("--file", type=click.Path(path_type=Path), help="The experts' names [the config's [anatomy] names].")
+@click.option("--propose", is_flag=True, help="Print a ready line for each concept that has none, and nothing else.")
+@click.option("--check", is_flag=True, help="Exit with 1 where a name is lost or a term unknown.")
+@click.option("--keep", is_flag=True, help="Keep what is named beside the file, so that names outlive other runs.")
+def names(run: Path, config: Path | None, file: Path | None, propose: bool, check: bool, keep: bool) -> None:
+    """List the concepts of a finished RUN with their names; check, propose, keep the experts' lines."""
+    from leaflineage import naming
+
+    place = file or _load_for(run, config, ()).anatomy.names
+    if place is None and (check or keep):
+        raise ConfigError(
+            "A file of names was wanted, and neither --file nor [anatomy] names of the config says which. Name one; "
+            "`leaflineage names RUN --propose > names.toml` writes a first one."
+        )
+    found = naming.read_naming(run, place)
+    for line in naming.write_proposals(found) if propose else naming.write_list(found):
+        click.echo(line)
+    if keep:
+        beside, n = naming.keep(found)
+        click.echo(f"{beside} holds the directions of {n} named {'concept' if n == 1 else 'concepts'}.", err=propose)
+    problems = naming.find_problems(found) if check else []
+    if problems:
+        lines = [f"{place}: {len(problems)} of its lines are wrong:", *(f"  - {each}" for each in problems)]
+        raise ConfigError("\n".join(lines))
+
+
 def _load_for(run: Path, config: Path | None, overrides: tuple[str, ...]) -> Config:
     """Return the config that is named, or the one that a run was built with last."""
     if config is not None:

@@ -5,7 +5,8 @@
 A line is for the concept of that uid, wherever it stands now; where no uid is given, for the concept that stands at
 that id. When a run changes, a uid may be gone, and another concept may stand at an id. The direction that was named
 lies beside the file (``names.safetensors``, written by `leaflineage names --keep`), and the line goes over to the
-concept of the same family whose direction is nearest by cosine, if that is near enough. Each succession is reported.
+concept of the same family whose direction is nearest by cosine, if that is near enough. Where two lines come to one
+concept, the nearer has it. Each succession is reported.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from leaflineage.errors import ConfigError, suggest
 Floats = NDArray[np.floating]
 NEAR = 0.75  # cosine from which a concept succeeds another; different concepts of one family reach 0.57
 KEYS = ("name", "uid", "terms", "author", "date", "note", "agree", "disagree")
-LINE = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|\'([^\']*)\'|([A-Za-z0-9_/-]+))\s*=')
+LINE = re.compile(r"""\s*\[?\s*("(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)\s*[=\]]""")
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,16 @@ def read_names(path: Path) -> list[ExpertName]:
     lines: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if found := LINE.match(line):
-            raw = found[1] if found[1] is not None else found[2] if found[2] is not None else found[3]
-            lines.setdefault(json.loads(f'"{found[1]}"') if found[1] is not None else raw, number)
+            lines.setdefault(_read_key(found[1]), number)
     return [_read_entry(path, key, entry, lines.get(key, 0)) for key, entry in entries.items()]
+
+
+def _read_key(written: str) -> str:
+    """Return a key as it is meant, from how it is written: bare, or in quotes of either kind."""
+    try:
+        return next(iter(tomllib.loads(f"{written} = 0")))
+    except tomllib.TOMLDecodeError:
+        return written  # inside a text of several lines
 
 
 def _read_entry(path: Path, key: str, entry: Any, line: int) -> ExpertName:
@@ -173,31 +181,31 @@ def match_names(names: Sequence[ExpertName], concepts: Sequence[Concept], direct
             matches.named[concept.id] = name
             if concept.id != name.id:
                 matches.moved.append((name, concept.id, 1.0))
-    for name in waiting:
-        found = _find_successor(name, concepts, directions, matches.named)
-        if found is None:
-            matches.lost.append(name)
-            continue
-        concept, cosine = found
-        matches.named[concept.id] = name
-        matches.moved.append((name, concept.id, cosine))
+    _give_on(matches, waiting, concepts, directions)
     return matches
 
 
-def _find_successor(
-    name: ExpertName, concepts: Sequence[Concept], directions: Mapping[str, Floats], taken: Mapping[str, ExpertName]
-) -> tuple[Concept, float] | None:
-    """Return the free concept of the same family that is nearest to what was named, if it is near enough."""
-    direction = directions.get(name.uid or name.id)
-    slug = name.id.partition("/")[0]
-    best: tuple[Concept, float] | None = None
-    for concept in concepts:
-        if direction is None or concept.id.partition("/")[0] != slug or concept.id in taken:
-            continue
-        cosine = _compare(concept, direction)
-        if cosine >= NEAR and (best is None or cosine > best[1]):
-            best = concept, cosine
-    return best
+def _give_on(
+    matches: Matches, waiting: Sequence[ExpertName], concepts: Sequence[Concept], directions: Mapping[str, Floats]
+) -> None:
+    """Give lines whose concept is gone to free concepts of the same family, the nearest pair first; lose the others."""
+    pairs = []
+    for place, name in enumerate(waiting):
+        direction = directions.get(name.uid or name.id)
+        slug = name.id.partition("/")[0]
+        for concept in concepts:
+            if direction is None or concept.id.partition("/")[0] != slug or concept.id in matches.named:
+                continue
+            cosine = _compare(concept, direction)
+            if cosine >= NEAR:
+                pairs.append((-cosine, place, concept.id))
+    given: set[int] = set()
+    for minus_cosine, place, concept_id in sorted(pairs):
+        if place not in given and concept_id not in matches.named:
+            given.add(place)
+            matches.named[concept_id] = waiting[place]
+            matches.moved.append((waiting[place], concept_id, -minus_cosine))
+    matches.lost.extend(name for place, name in enumerate(waiting) if place not in given)
 
 
 def _compare(concept: Concept, direction: Floats) -> float:
@@ -226,7 +234,16 @@ def write_line(name: ExpertName) -> str:
 
 
 def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # which JSON may hold bare, and TOML not
+
+
+def locate_in_repository(path: Path) -> str:
+    """Return where a file stands in the Git repository around it, as a POSIX path; its name where there is none."""
+    whole = path.resolve()
+    for folder in whole.parents:
+        if (folder / ".git").exists():
+            return whole.relative_to(folder).as_posix()
+    return path.name
 
 
 # --- directions ----------------------------------------------------------------------------------------------

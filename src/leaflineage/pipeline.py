@@ -149,6 +149,7 @@ def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter
             if report.shard is None:
                 for name in ("explain", "collect"):
                     _run_whole(name, context, executor, reporter, report)
+                _note_names(context, report)
         finally:
             with contextlib.suppress(ArtifactError):  # a folder that cannot be written has its own error under way
                 _save_facts(store, config, specimen_hashes, report)
@@ -393,6 +394,20 @@ def _note_rest(context: Context, slugs: Sequence[str], report: BuildReport) -> N
     warning = warn_of_rest(rests)
     if warning:
         report.notes.append(f"warning: {warning}")
+
+
+def _note_names(context: Context, report: BuildReport) -> None:
+    """Put into the report which of the experts' names went over to another concept, and which name none."""
+    if context.config.anatomy.names is None:
+        return
+    found = context.store.read_json("manifest.json", "manifest", stage="collect")["names"]
+    for place, now, name, cosine in found["moved"]:
+        report.notes.append(f"the name {name!r} of {place} now stands at {now} (cosine {cosine:.2f})")
+    for place, name in found["lost"]:
+        report.notes.append(
+            f"warning: the name {name!r} of {place} names no concept of this run: `leaflineage names "
+            f"{context.store.folder}` lists those there are"
+        )
 
 
 def _describe_classifier(context: Context, reporter: Reporter, report: BuildReport) -> None:

@@ -38,6 +38,7 @@ N_TRIED_FAMILIES, N_TRIED_LEAVES = 2, 24  # on which the rest is measured where 
 N_STEPS = 2
 ACCENTED = 0.3  # a concept, of the pictures that are drawn because the first fails: once more, or of a crop
 BACKWARD = 3.2  # a pass forward and backward over one forward
+LOCATING = 0.35  # CPU seconds a specimen; every picture is looked at at 384 px
 
 
 @dataclass
@@ -330,6 +331,7 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int], 
         "fidelity": len(n_specimens) * (0.4 + N_RANDOM_WEIGHTS * (forward + 0.004)),
         "illustrate": n * 0.015 + n_maps * BACKWARD * forward,
         "contrast": len(n_specimens) * (BATCH_SIZE * forward + MOST_MISTAKES / 2 * head),
+        "name": n * LOCATING,
         "recurse": n_subconcepts * (0.7 + drawing),
         "visualize": (n_pictures * (settings.n_visualizations + ACCENTED) + FAMILY_STEPS * len(n_specimens)) * drawing
         + judging,

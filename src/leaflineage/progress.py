@@ -27,6 +27,7 @@ WORDS = {
     "fidelity": "trying concepts",
     "illustrate": "cutting crops",
     "contrast": "explaining mistakes",
+    "name": "locating concepts",
     "visualize": "drawing concepts",
     "recurse": "dividing concepts",
     "explain": "explaining queries",

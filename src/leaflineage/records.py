@@ -295,7 +295,8 @@ class ConceptName(Record):
     agree: list[str] = []
     disagree: list[str] = []
     suggested: str | None = None  # beside an expert's name, what the program would have said
-    line: int | None = None  # of the file of names, from 1
+    file: str | None = None  # where an expert's line stands, from the top of its repository,
+    line: int | None = None  # and in which line, from 1
     zones: list[dict[str, Any]] = []  # as AtlasConcept.zones: earlier versions kept them here
 
 
@@ -371,9 +372,12 @@ class AtlasConcept(Record):
     reliability_interval: Span | None = None
     stability: Stability | None = None
     source_auc: dict[str, float] = {}  # how well it tells a source among other families' images, 0 to 1
+    told_source: str | None = None  # a source that its family has and it tells from all others, where there is one
     zones: list[ZoneShare] = []  # by falling share
     leaf: LeafPicture | None = None
-    off_leaf_share: float | None = None
+    off_leaf_share: float | None = None  # of its activation, on what is no leaf
+    foreign_share: float | None = None  # on foreign objects alone
+    border_share: float | None = None  # on the outermost ring of the map's cells
     flags: list[str] = []  # "unstable"; "background", "foreign", "border" by place; "source" by source
     position: tuple[float, float] | None = None  # on the map of all concepts, in [0, 1]
     visualizations: list[Visualization] = []
@@ -529,7 +533,8 @@ class AtlasFamily(Record):
     fidelity: Fidelity | None = None
     shortcut_share: float | None = None  # of the family's importance, in concepts that are flagged by place or source
     n_located: int | None = None  # specimens whose zones could be trusted
-    flags: list[str] = []
+    place_alarm: bool | None = None  # whether it was raised at all: enough of those, and no cell left out of the fit
+    flags: list[str] = []  # "one_source", "one_species": of what its images are
     rest: Rest | None = None
     neighbours: list[Neighbour] = []
     confused_with: list[Confusion] = []

@@ -128,7 +128,7 @@
     for (const button of [view.previous, view.next]) button.hidden = items.length < 2;
     for (const step of [1, -1]) {
       const near = items[(place + step + items.length) % items.length];
-      const wanted = [findAddress(near), ...[...near.querySelectorAll("img.heat")].map((heat) => /** @type {HTMLImageElement} */ (heat).src)];
+      const wanted = [findAddress(near), ...[...near.querySelectorAll("img.heat, .heat image")].map((heat) => heat.getAttribute("src") || heat.getAttribute("href") || "")];
       for (const address of new Set(wanted)) new Image().src = address;
     }
   }

@@ -13,6 +13,7 @@ from leaflineage.stages.gathering import (
     count_specimens,
     find_neighbours,
     find_similar_concepts,
+    flag_composition,
     measure_accuracy,
     place_on_maps,
 )
@@ -138,3 +139,20 @@ def test_a_family_is_described_by_its_leaves_species_and_sources() -> None:
         "source_shares": {"field": 0.25, "herbarium": 0.5},
     }
     assert count_specimens([])["source_shares"] == {}
+
+
+@pytest.mark.parametrize(
+    ("shares", "n_species", "n_sources", "flags"),
+    [
+        ({"scanner": 1.0}, 1, 2, ["one_source", "one_species"]),
+        ({"scanner": 0.89, "camera": 0.11}, 2, 2, []),
+        ({"scanner": 0.9, "camera": 0.1}, 2, 2, ["one_source"]),
+        ({"scanner": 1.0}, 2, 1, []),
+        ({}, 1, 0, ["one_species"]),
+        ({}, 0, 0, []),
+    ],
+)
+def test_a_family_of_one_source_or_one_species_is_flagged_where_that_tells_it_from_others(
+    shares: dict[str, float], n_species: int, n_sources: int, flags: list[str]
+) -> None:
+    assert flag_composition({"source_shares": shares, "n_species": n_species}, n_sources=n_sources) == flags

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
+from website.synthetic_leaves import locate
 
 from leaflineage.records import (
     AtlasConcept,
@@ -27,6 +28,7 @@ from leaflineage.records import (
 GRADES = ("p99", "p90", "p50", "counter")
 N_GRADED = 2
 N_MISTAKES = 2
+FLAGGED = 2  # rank of the concept of the second family that looks past the leaf
 THUMBNAIL = 24
 COLUMNS = 12
 SMALLER = 24
@@ -105,6 +107,7 @@ def add_extras(
                 update={
                     "crops": grade(folder, concept),
                     "visualizations": [with_smaller(folder, each) for each in concept.visualizations],
+                    **locate(folder, concept, flagged=number == 1 and concept.rank == FLAGGED),
                     "position": (
                         min(1.0, max(0.0, x + dice.gauss(0, 0.07))),
                         min(1.0, max(0.0, y + dice.gauss(0, 0.07))),
@@ -172,6 +175,9 @@ def add_extras(
         records[slug] = family.model_copy(
             update={
                 "concepts": concepts,
+                "n_located": family.n_specimens - 2,
+                "place_alarm": True,
+                "shortcut_share": sum(each.importance.share for each in concepts if "background" in each.flags),
                 "thumbnails": draw_thumbnails(folder, family, specimens),
                 "mistakes": mistakes,
                 "position": (x, y),

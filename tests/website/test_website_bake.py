@@ -192,7 +192,7 @@ def test_each_map_says_under_itself_which_one_it_is(site: Path) -> None:
     attribution = "Attribution map: where a small change of a pixel would change the concept most"
     assert text.count(f"<figcaption>{attribution}</figcaption>") == 2
     for pair in re.findall(r'<div class="pair".*?\n</div>', text, re.DOTALL):
-        first, second = re.findall(r'class="heat pencil" src="([^"]+)"', pair)
+        first, second = re.findall(r'class="heat pencil"[^>]*><image href="([^"]+)"', pair)
         assert second == first.replace("/heatmaps/", "/attributions/")
 
 

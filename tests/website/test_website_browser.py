@@ -310,7 +310,7 @@ def test_both_maps_of_a_leaf_lie_over_it(site: Path, browser: Any) -> None:
         for stack in stacks.all():
             stack.scroll_into_view_if_needed()
             leaf = stack.locator("img").first.bounding_box()
-            assert stack.locator("img.pencil").bounding_box() == pytest.approx(leaf, abs=1)
+            assert stack.locator(".pencil").bounding_box() == pytest.approx(leaf, abs=1)
 
 
 @pytest.mark.browser

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from website.synthetic_run import make_run
 
-from leaflineage.records import AtlasConcept, ConceptName, FamilyRecord, Index
+from leaflineage.records import AtlasConcept, FamilyRecord, Index, ZoneShare
 from leaflineage.resources import find_resource
 from leaflineage.website import links
 from leaflineage.website.bake import bake
 from leaflineage.website.context import Site, number_of
-from leaflineage.website.leaves import DRAWN_ZONES, shorten_species, view_zones
-from leaflineage.website.rendering import make_environment
+from leaflineage.website.leaves import shorten_species, view_zones
 from leaflineage.website.view_concept import GRADES
 from leaflineage.website.words import Words
 
@@ -46,7 +45,7 @@ def test_only_the_strongest_crops_stand_in_the_strip_and_on_whole_leaves(site: P
         text = page_of(site, concept)
         strip, leaves = cut(text, 'class="crops ten"', "</ul>"), cut(text, 'class="leaves"', "</ul>")
         assert re.findall(r'<img src="[./]+/media/([^"]+)"', strip) == [crop.image for crop in top]
-        assert re.findall(r'"heat pencil" src="[./]+/media/([^"]+)"', leaves) == [crop.heatmap for crop in top]
+        assert re.findall(r'"heat pencil"[^>]*><image href="[./]+/media/([^"]+)"', leaves) == [crop.heatmap for crop in top]
 
 
 def test_crops_from_strong_to_absent_stand_under_their_own_heading(site: Path, record: FamilyRecord) -> None:
@@ -67,7 +66,7 @@ def test_under_every_crop_and_every_whole_leaf_stands_the_way_to_its_specimen(si
         items = [item for each in lists for item in re.findall(r"<li>.*?</li>", each, re.DOTALL)]
         assert len(items) == len(concept.crops) + sum(crop.kind == "top" for crop in concept.crops)
         for item in items:
-            pictures = re.findall(r'src="[./]+/media/([^"]+)"', item)
+            pictures = re.findall(r'(?:src|image href)="[./]+/media/([^"]+)"', item)
             owner = next(owners[path] for path in pictures if path in owners)
             assert f'<p><a href="../../specimens/{owner}.html">' in item
             assert f'href="../../media/{pictures[0]}"' in item
@@ -139,53 +138,62 @@ def test_a_species_is_shortened_as_botanists_do() -> None:
 # --- where on the leaf ---------------------------------------------------------------------------------------
 
 
-def name_with(zones: list[dict[str, Any]]) -> ConceptName:
-    return ConceptName(text="petiole and base", source="suggested", zones=zones)
-
-
 @pytest.fixture
 def bare_site(run_folder: Path) -> Site:
     index = Index.model_validate_json((run_folder / "index.json").read_text())
     return Site(index, Words.load(ENGLISH), frozenset(), None, None)
 
 
-def test_the_strongest_zones_have_bars_and_the_drawing_is_shaded_by_share(
+def share(zone: str, part: float, *interval: float) -> ZoneShare:
+    low, high = interval
+    return ZoneShare(
+        zone=zone, share=part, share_interval=(part, part), enrichment=(low + high) / 2, interval=(low, high)
+    )
+
+
+def test_the_zones_with_most_of_it_for_their_area_have_bars_and_the_ground_a_sentence(
     bare_site: Site, record: FamilyRecord
 ) -> None:
     zones = [
-        {"zone": "base", "share": 0.3, "interval": [0.25, 0.36]},
-        {"zone": "background", "share": 0.4, "interval": [0.3, 0.5]},
-        {"zone": "petiole", "share": 0.2},
-        {"zone": "secondary_veins", "share": 0.1},
+        share("background", 0.7, 1.0, 1.2),
+        share("blade", 0.15, 0.4, 0.6),
+        share("base", 0.08, 3, 4),
+        share("petiole", 0.05, 5, 9),
+        share("apex", 0.004, 8, 9),
+        share("foreign", 0.02, 0.5, 1.5),
     ]
-    concept = record.family.concepts[0].model_copy(update={"name": name_with(zones)})
-    found = view_zones(bare_site, record.family, concept)
+    concept = record.family.concepts[0].model_copy(update={"zones": zones, "off_leaf_share": 0.72})
+    found = view_zones(bare_site, links.concept_page(concept.id), concept)
     assert found is not None
-    assert [(bar.label, bar.share) for bar in found.bars] == [
-        ("ground, not leaf", 0.4),
-        ("base", 0.3),
-        ("petiole", 0.2),
+    assert [(bar.label, bar.times, bar.share) for bar in found.bars] == [
+        ("petiole", "7.0 (5.0–9.0)", 0.05),
+        ("base", "3.5 (3.0–4.0)", 0.08),
+        ("foreign object", "1.0 (0.5–1.5)", 0.02),
     ]
-    assert set(found.shades) == set(DRAWN_ZONES)
-    assert found.shades["base"] > found.shades["petiole"] > found.shades["secondary veins"] > 0
-    assert found.shades["apex"] == found.shades["margin"] == 0
-    assert "base 25–36" in found.note
+    assert [bar.bar.length for bar in found.bars] == pytest.approx([7 / 9.18, 3.5 / 9.18, 1 / 9.18])
+    assert found.even == pytest.approx(1 / 9.18)
+    assert found.bars[0].reach is not None
+    assert found.bars[0].reach.high == pytest.approx(9 / 9.18)
+    assert "72\u202f% of it lies beside the leaf" in found.note
 
 
 def test_without_zones_there_is_no_leaf(bare_site: Site, record: FamilyRecord) -> None:
-    concept = record.family.concepts[0]
-    assert view_zones(bare_site, record.family, concept.model_copy(update={"name": None})) is None
-    assert view_zones(bare_site, record.family, concept.model_copy(update={"name": name_with([])})) is None
+    concept = record.family.concepts[0].model_copy(update={"zones": [], "leaf": None})
+    assert view_zones(bare_site, links.concept_page(concept.id), concept) is None
+    beside = concept.model_copy(update={"zones": [share("background", 1.0, 1.0, 1.1)]})
+    assert view_zones(bare_site, links.concept_page(concept.id), beside) is None
 
 
-def test_the_drawing_has_a_path_of_its_own_for_each_zone() -> None:
-    macro = make_environment(Words.load(ENGLISH)).get_template("partials/leaf.html").module
-    shades = {zone: (n + 1) / 10 for n, zone in enumerate(DRAWN_ZONES)}
-    drawing = macro.leaf(shades, 'a "leaf"')
-    assert 'aria-label="a &#34;leaf&#34;"' in drawing
-    for zone, shade in shades.items():
-        name = zone.split(" ")[0].removesuffix("s")
-        assert len(re.findall(rf'class="{name}[^>]*-opacity="{shade}"', drawing)) == 1, zone
+def test_the_same_small_leaf_stands_on_the_card_and_on_the_concepts_page(site: Path, record: FamilyRecord) -> None:
+    family = (site / links.family_page(record.family.slug)).read_text()
+    for concept in record.family.concepts:
+        assert concept.leaf is not None
+        for text in (family, page_of(site, concept)):
+            (found,) = re.findall(
+                rf'<img class=zone-leaf src="[./]+/media/{re.escape(concept.leaf.image)}"[^>]*>', text
+            )
+            assert f"width={concept.leaf.width // 2} height={concept.leaf.height // 2} loading=lazy" in found
+            assert f'alt="Concept {number_of(concept)} on a leaf: ' in found
 
 
 def test_who_named_a_concept_stands_on_a_label_that_tells_persons_from_programs(tmp_path: Path) -> None:
@@ -194,15 +202,14 @@ def test_who_named_a_concept_stands_on_a_label_that_tells_persons_from_programs(
         data = json.loads(path.read_text())
         families = data["families"] if "families" in data else [data["family"]]
         first, second = next(each for each in families if each["slug"] == "betulaceae")["concepts"]
-        zones = [{"zone": "margin", "share": 0.7}]
         first["name"] = {
             "text": "toothed margin",
             "source": "expert",
             "author": "A. <b>",
             "date": "2026",
-            "zones": zones,
         }
         second["name"] = {"text": "blade", "source": "suggested", "confidence": 0.7}
+        second["zones"] = []
         path.write_text(json.dumps(data))
     site = bake(run).site
     concepts = FamilyRecord.model_validate_json(path.read_text()).family.concepts

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from website.conftest import CHROMIUM
 from website.page_types import find_page
-from website.synthetic_run import make_run
+from website.synthetic_run import draw_leaf, make_run
 
 from leaflineage.website.bake import bake
 from leaflineage.website.serve import make_server
@@ -26,6 +27,12 @@ FLAGS = "--headless=new --no-sandbox --disable-gpu --disable-background-networki
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
+def draw_large(family: str, number: int) -> Image.Image:
+    """Draw a leaf as large as pages show it."""
+    picture = draw_leaf(family, number)
+    return picture.resize((picture.width * 8, picture.height * 8))
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a site whose pictures are as large as they are shown, at the root of a host."""
@@ -33,7 +40,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("node_modules/.bin/lighthouse or node is not there: make test installs it (npm ci)")
     if not CHROMIUM.is_file():
         pytest.skip("no Chromium at /usr/bin/chromium")
-    run = make_run(tmp_path_factory.mktemp("lighthouse"), n_concepts=4, n_crops=4, side=200, named=True)
+    folder = tmp_path_factory.mktemp("lighthouse")
+    run = make_run(folder, n_concepts=4, n_crops=4, side=200, named=True, draw=draw_large)
     site = bake(run).site
     server = make_server(site, port=0, base_path="/")
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -161,6 +161,7 @@ def test_the_map_goes_by_buttons_keys_wheel_and_drag(site: Path, run_folder: Pat
         box = canvas.bounding_box()
         middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.mouse.move(*middle)
+        page.wait_for_timeout(600)  # clicking may have scrolled the page, and a wheel that follows goes on scrolling it
         page.mouse.wheel(0, -200)
         before = wait_for_view(page, lambda view: view["z"] > 1.2)
         page.mouse.down()

@@ -157,9 +157,12 @@ def test_none_leaves_what_is_computed_and_whole_pages(run: Path) -> None:
     assert [str(problem) for problem in check_site(site)] == []
     left = [path.relative_to(site / "media").as_posix() for path in (site / "media").rglob("*.webp")]
     assert left
-    assert all("/visualizations/" in path and "accentuation" not in path for path in left)
+    assert all(("/visualizations/" in path or "/leaves/" in path) and "accentuation" not in path for path in left)
     text = (site / "families" / SLUG / "index.html").read_text()
     assert "Pictures of leaves are left out of this copy of the atlas" in text
+    text = (site / "families" / SLUG / "concept-01.html").read_text()
+    assert text.count("Pictures of leaves are left out of this copy of the atlas") == 2  # instead of crops, in the foot
+    assert "No crop was cut" not in text
     assert not list(site.glob("specimens/*.html"))
 
 

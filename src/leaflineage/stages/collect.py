@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaflineage import __version__
-from leaflineage.expert_names import Concept, match_names, read_directions, read_names
+from leaflineage.expert_names import Concept, locate_in_repository, match_names, read_directions, read_names
 from leaflineage.machine import find_versions
 from leaflineage.records import (
     AtlasConcept,
@@ -39,6 +39,7 @@ from leaflineage.stages.gathering import (
     count_specimens,
     find_neighbours,
     find_similar_concepts,
+    flag_composition,
     measure_accuracy,
     place_on_maps,
 )
@@ -69,6 +70,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     )
     outputs_of = {each.slug: each.output_index for each in context.families if each.output_index is not None}
     taxonomy = load_taxonomy(context.config.atlas.taxonomy) if context.config.atlas.taxonomy else {}
+    n_sources = len({each.source for each in context.list_used() if each.source})
     files: dict[str, str] = {}
     families: list[dict[str, Any]] = []
     predicted: list[NDArray[np.integer]] = []
@@ -78,6 +80,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         if selected.output_index is None:
             continue
         order = taxonomy.get(selected.name, {})
+        counts = count_specimens(specimens.get(selected.name, []))
         facts: dict[str, Any] = {
             "slug": selected.slug,
             "name": selected.name,
@@ -85,7 +88,8 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
             "clade": order.get("clade"),
             "output_index": selected.output_index,
             "missing": selected.missing,
-            **count_specimens(specimens.get(selected.name, [])),
+            **counts,
+            "flags": flag_composition(counts, n_sources=n_sources),
         }
         shown: list[dict[str, Any]] = []
         compared: dict[str, list[float]] = {}
@@ -135,6 +139,7 @@ def _match_names(
     path = context.config.anatomy.names
     if path is None:
         return {}, {"moved": [], "lost": []}
+    file = locate_in_repository(path)
     matches = match_names(read_names(path), list_concepts(context, arrays), read_directions(path))
     named = {
         concept_id: {
@@ -145,6 +150,7 @@ def _match_names(
             "note": name.note,
             "agree": list(name.agree),
             "disagree": list(name.disagree),
+            "file": file,
             "line": name.line or None,
         }
         for concept_id, name in matches.named.items()

@@ -18,9 +18,7 @@ from leaflineage.stages.selection import SelectedFamily
 
 Floats = NDArray[np.floating]
 N_PREDICTED = 5
-SHORTCUTS = frozenset(
-    {"background", "foreign", "border", "source"}
-)  # flags of concepts that look beside the leaf's form
+SHORTCUTS = frozenset({"background", "foreign", "border", "source"})  # flags of concepts that look past the leaf
 WITHHELD = "withheld"  # stands for the id of a specimen that is
 LABEL_FIELDS = (
     "id", "group", "role", "family", "genus", "species", "split", "in_training", "source", "catalogue_number",
@@ -203,6 +201,7 @@ def describe_family(found: FamilyArtifacts, around: Surroundings) -> dict[str, A
         "position": around.places[slug],
         "shortcut_share": measure_shortcuts(found),
         "n_located": found.zones["n_usable"],
+        "place_alarm": found.zones["place_alarm"],
         "image_specimens": [WITHHELD if each.withheld else each.id for each in found.specimens],
         "image_dominants": _name_dominants(found),
         "layout": place_images(_gather_importances(found)).tolist(),
@@ -332,7 +331,10 @@ def _describe_concept(
         "zones": located.get("zones", []),
         "leaf": located.get("leaf"),
         "off_leaf_share": located.get("off_leaf_share"),
+        "foreign_share": located.get("foreign_share"),
+        "border_share": located.get("border_share"),
         "source_auc": located.get("source_auc", {}),
+        "told_source": located.get("source_flag"),
         "visualizations": found.pictures["visualizations"][name],
         "crops": found.crops["crops"][name],
         "position": around.places[f"{slug}/{name}"],
@@ -350,8 +352,14 @@ def list_flags(found: FamilyArtifacts, name: str) -> list[str]:
     return [*flags, "source"] if located.get("source_flag") else flags
 
 
-def measure_shortcuts(found: FamilyArtifacts) -> float:
-    """Return the share of the family's importance that concepts flagged by place or by source hold."""
+def measure_shortcuts(found: FamilyArtifacts) -> float | None:
+    """Return the share of the family's importance that concepts flagged by place or by source hold.
+
+    None where neither alarm could be raised: too few leaves with zones, or the alarm by place is off; no source known.
+    """
+    located = found.zones["concepts"]
+    if not found.zones["place_alarm"] and not any(each.get("source_auc") for each in located.values()):
+        return None
     shares = {each["id"]: float(each["share"]) for each in found.importance["concepts"]}
     return sum(shares[name] for name in found.shown if set(list_flags(found, name)) & SHORTCUTS)
 

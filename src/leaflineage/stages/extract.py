@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from leaflineage.concepts.crops import is_blank, place_grid
 from leaflineage.errors import ActivationError
-from leaflineage.images import Frame, cut_image, fit_image
+from leaflineage.images import cut_image, fit_image
 from leaflineage.stages.context import Context
-from leaflineage.stages.lying import make_lie
 from leaflineage.stages.reading import read_specimens, run_in_batches
 
 LARGEST_HALF = float(np.finfo(np.float16).max)  # 65504
@@ -26,15 +25,17 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     set_aside: dict[str, str] = {}
     indices: list[int] = []
     blanks: list[NDArray[np.bool_]] = []
-
     off_leaf: list[NDArray[np.bool_]] = []
+    least = settings.min_leaf_share
 
     def read() -> Iterator[NDArray[np.uint8]]:
         for index, image, fitted, frame in read_specimens(context, context.specimens, set_aside):
             indices.append(index)
             blanks.append(find_blank_cells(fitted, rows, columns))
-            if settings.min_leaf_share > 0:
-                off_leaf.append(find_off_leaf_cells(image, frame, rows, columns, least=settings.min_leaf_share))
+            if least > 0:
+                from leaflineage.stages.lying import find_off_leaf_cells  # scikit-image, for who asks for it
+
+                off_leaf.append(find_off_leaf_cells(image, frame, rows, columns, least=least))
             yield fitted
 
     def compute(images: Any) -> Any:
@@ -87,14 +88,15 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         "n_off_leaf_cells": int(sum(each.sum() for each in off_leaf)),
         "n_crops": 0,
         "n_blank_crops": 0,
+        "n_off_leaf_crops": 0,
     }
     name = f"{folder}/crop-activations.safetensors"
     if settings.fit_on == "cells":
         context.store.remove(name)  # of settings before
     else:
-        crops, of_specimen, boxes, n_blank = _extract_crops(context, classifier)
+        crops, of_specimen, boxes, n_blank, n_off_leaf = _extract_crops(context, classifier)
         files[name] = write(name, {"crops": crops, "specimen": of_specimen, "box": boxes})
-        payload.update(n_crops=len(crops), n_blank_crops=n_blank)
+        payload.update(n_crops=len(crops), n_blank_crops=n_blank, n_off_leaf_crops=n_off_leaf)
     return payload, files
 
 
@@ -116,20 +118,6 @@ def halve(activations: NDArray[np.float32], context: Context, where: str) -> NDA
     return activations.astype(np.float16)
 
 
-def find_off_leaf_cells(
-    image: NDArray[np.uint8], frame: Frame, rows: int, columns: int, *, least: float
-) -> NDArray[np.bool_]:
-    """Tell, cell by cell, whether less than a share ``least`` of it is leaf; none where the leaf cannot be told."""
-    from leaflineage.anatomy import divide_cells, find_zones
-    from leaflineage.anatomy.labels import LEAF_ZONES
-
-    zones = find_zones(image)
-    if not zones.is_usable:
-        return np.zeros(rows * columns, dtype=np.bool_)
-    share = divide_cells(zones.labels, make_lie(frame), (rows, columns))[..., list(LEAF_ZONES)].sum(axis=-1)
-    return np.asarray(share < least).ravel()
-
-
 def find_blank_cells(fitted: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.bool_]:
     """Tell, cell by cell, whether the part of the input beneath is bare paper."""
     ys = np.linspace(0, fitted.shape[0], rows + 1).astype(int)
@@ -143,24 +131,33 @@ def find_blank_cells(fitted: NDArray[np.uint8], rows: int, columns: int) -> NDAr
     )
 
 
-def _extract_crops(context: Context, classifier: Any) -> tuple[Any, Any, Any, int]:
-    """Return pooled activations of the crops on a grid, their specimens (as listed), boxes, and how many were blank."""
+def _extract_crops(context: Context, classifier: Any) -> tuple[Any, Any, Any, int, int]:
+    """Return pooled activations of the crops on a grid, their specimens (as listed), boxes; how many were left out.
+
+    Those are, in this order: bare paper, and crops with too little leaf under them.
+    """
+    from leaflineage.stages.lying import measure_leaf_shares
+
     settings = context.config.concepts
     pre = context.model.preprocessing.model_copy(update={"fit": "squash"})
     of_specimen: list[int] = []
     boxes: list[tuple[int, int, int, int]] = []
-    blank = 0
+    blank = off_leaf = 0
 
     def read() -> Iterator[NDArray[np.uint8]]:
-        nonlocal blank
+        nonlocal blank, off_leaf
         for position, (_, image, _, _) in enumerate(read_specimens(context, context.specimens, {})):
             grid = place_grid(
                 image.shape[1], image.shape[0], crop_side=settings.crop_side, crop_stride=settings.crop_stride
             )
-            for box in grid:
+            shares = measure_leaf_shares(image, grid) if settings.min_leaf_share > 0 else None
+            for place, box in enumerate(grid):
                 crop = cut_image(image, box)
                 if settings.drop_blank and is_blank(crop):
                     blank += 1
+                    continue
+                if shares is not None and shares[place] < settings.min_leaf_share:
+                    off_leaf += 1
                     continue
                 of_specimen.append(position)
                 boxes.append(box)
@@ -171,4 +168,5 @@ def _extract_crops(context: Context, classifier: Any) -> tuple[Any, Any, Any, in
 
     pooled = [halve(each[0], context, "a crop") for each in run_in_batches(read(), compute)]
     crops = np.stack(pooled) if pooled else np.zeros((0, context.model.map_shape[2]), dtype=np.float16)
-    return crops, np.array(of_specimen, dtype=np.int32), np.array(boxes, dtype=np.int32).reshape(-1, 4), blank
+    owners, places = np.array(of_specimen, dtype=np.int32), np.array(boxes, dtype=np.int32).reshape(-1, 4)
+    return crops, owners, places, blank, off_leaf

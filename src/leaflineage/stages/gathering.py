@@ -18,6 +18,7 @@ Floats = NDArray[np.floating]
 N_NEIGHBOURS = 10
 N_SIMILAR = 5
 LEAST_SIMILARITY = 0.5
+ONE_SOURCE = 0.9  # of a family's images, from which they are of one source
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,21 @@ def find_similar_concepts(arrays: Mapping[str, FamilyArrays]) -> dict[str, list[
             {"id": names[i], "similarity": float(min(cosines[i], 1.0))} for i in order if cosines[i] >= LEAST_SIMILARITY
         ]
     return found
+
+
+def flag_composition(counts: Mapping[str, Any], *, n_sources: int) -> list[str]:
+    """Return what a family's images are too much alike in: that is all that its concepts may describe.
+
+    Parameters
+    ----------
+    counts
+        Of `count_specimens`.
+    n_sources
+        Known in the whole atlas; where there is one, it tells no families apart.
+    """
+    largest = max(counts["source_shares"].values(), default=0.0)
+    flags = ["one_source"] if n_sources > 1 and largest >= ONE_SOURCE else []
+    return [*flags, "one_species"] if counts["n_species"] == 1 else flags
 
 
 def count_specimens(specimens: Sequence[Specimen]) -> dict[str, Any]:

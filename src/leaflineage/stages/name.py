@@ -1,7 +1,9 @@
 """Say where on the leaf each concept of a family sits, suggest a name from it, and raise the shortcut alarm.
 
 Zones are found on each of the family's pictures; a picture on which they cannot be trusted is left out and counted.
-Nothing that this stage finds reaches another stage's numbers.
+Nothing that this stage finds reaches another stage's numbers. Where concepts were fitted on what is leaf alone
+([concepts] min_leaf_share), the alarm by place is off: a shortcut beside the leaf had no say in the fit, so that no
+flag would prove nothing.
 """
 
 from __future__ import annotations
@@ -50,12 +52,23 @@ from leaflineage.stages.reading import read_specimens
 from leaflineage.stages.seeds import derive_seed
 
 Floats = NDArray[np.floating]
+UNPLACED: dict[str, Any] = {
+    "zones": [],
+    "leaf": None,
+    "suggested": None,
+    "place_flags": [],
+    "off_leaf_share": None,
+    "foreign_share": None,
+    "border_share": None,
+}
 N_STRONG = 10  # crops whose teeth say what a concept's pictures offer
 FEWEST = 5  # usable leaves, below which nothing is said of places
+LEAST_SHARE = 0.005  # of a concept's activation, for a zone to be told of
 LEAF_HEIGHT = 144  # px, of the drawn leaf; shown at half of that
 SHADE = 0.9  # alpha where a concept is strongest
 GREEN, INK = (42, 89, 54), (27, 31, 26)
-SURE_AXIS = 0.8  # doubt of the axis above which veins count as found
+LEAST_SOURCE = 0.05  # of a family's images, for a source to be its own
+SURE_AXIS = 0.8  # the axis' factor of the zones' confidence, from which it lies on a ridge: veins stand out
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,7 @@ class _Leaf:
 
 def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     """Write zones, enrichments, the canonical leaf, a suggested name and alarms of each shown concept."""
-    folder, seed = f"families/{context.slug}", context.config.run.seed
+    folder = f"families/{context.slug}"
     record = context.store.read_json(f"{folder}/activations.json", "activations", stage="extract")
     importance = context.store.read_json(f"{folder}/importance.json", "importance", stage="rank")
     ids = context.store.read_json(f"{folder}/concepts.json", "concepts", stage="factorize")["ids"]
@@ -84,44 +97,68 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     by_id = {each.id: each for each in context.specimens}
     listed = [by_id[each] for each in record["specimens"]]
     leaves, set_aside = _read_leaves(context, listed, maps)
-    usable_share = len(leaves) / max(1, len(listed))
-    concepts: dict[str, dict[str, Any]] = {ids[index]: {} for index in shown}
+    names = [ids[index] for index in shown]
+    concepts = {name: dict(UNPLACED) for name in names}
     files: dict[str, str] = {}
-    if len({leaf.specimen.group for leaf in leaves}) >= FEWEST:
-        chosen = maps[[leaf.position for leaf in leaves]]
-        groups = [leaf.specimen.group for leaf in leaves]
-        placement = place_concepts(
-            chosen, np.stack([leaf.cells for leaf in leaves]), groups, seed=derive_seed(seed, context.slug, "name")
-        )
-        tests, seen = _try_patterns(chosen, leaves, seed=derive_seed(seed, context.slug, "patterns"))
-        names: Sequence[SuggestedName | None] = [None] * len(shown)
-        if context.config.anatomy.suggest:
-            names = suggest_names(placement, tests, seen, usable_share=usable_share)
-        alarms = find_place_alarms(placement)
-        canonical = average_on_leaf(chosen, np.stack([leaf.bins for leaf in leaves]))
-        for place, index in enumerate(shown):
-            concepts[ids[index]] = {
-                "zones": _describe_zones(placement, place),
-                "leaf": None,
-                "suggested": _describe_name(names[place]),
-                "place_flags": list(alarms[place].flags),
-                "off_leaf_share": alarms[place].off_leaf_share,
-                "foreign_share": alarms[place].foreign_share,
-                "border_share": alarms[place].border_share,
-            }
-            if drawn := _draw_leaf(context, ids[index], canonical[place]):
-                concepts[ids[index]]["leaf"], files[drawn[0]["image"]] = drawn
+    is_placed = len({leaf.specimen.group for leaf in leaves}) >= FEWEST
+    if is_placed:
+        placed, files = _place(context, names, maps, leaves, usable_share=len(leaves) / len(listed))
+        for name, found in zip(names, placed, strict=True):
+            concepts[name].update(found)
     context.store.remove_strays(f"{folder}/leaves", files)
     auc, told = _measure_sources(context, arrays["concept_bank"], shown, listed)
-    for place, index in enumerate(shown):
-        concepts[ids[index]]["source_auc"] = {name: float(each[place]) for name, each in auc.items()}
-        concepts[ids[index]]["source_flag"] = told[place]
+    for place, name in enumerate(names):
+        concepts[name]["source_auc"] = {source: float(each[place]) for source, each in auc.items()}
+        concepts[name]["source_flag"] = told[place]
     return {
         "n_specimens": len(listed),
         "n_usable": len(leaves),
+        "is_placed": is_placed,
+        "place_alarm": is_placed and _is_alarm_on(context),
         "set_aside": set_aside,
         "concepts": concepts,
     }, files
+
+
+def _is_alarm_on(context: Context) -> bool:
+    return context.config.concepts.min_leaf_share == 0
+
+
+def _place(
+    context: Context, names: Sequence[str], maps: NDArray[np.float32], leaves: Sequence[_Leaf], *, usable_share: float
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return where each shown concept sits, its suggested name and its alarms, and the pictures that were drawn."""
+    seed = context.config.run.seed
+    chosen = maps[[leaf.position for leaf in leaves]]
+    placement = place_concepts(
+        chosen,
+        np.stack([leaf.cells for leaf in leaves]),
+        [leaf.specimen.group for leaf in leaves],
+        seed=derive_seed(seed, context.slug, "name"),
+    )
+    suggested: Sequence[SuggestedName | None] = [None] * len(names)
+    if context.config.anatomy.suggest:
+        tests, seen = _try_patterns(chosen, leaves, seed=derive_seed(seed, context.slug, "patterns"))
+        suggested = suggest_names(placement, tests, seen, usable_share=usable_share)
+    alarms = find_place_alarms(placement)
+    canonical = average_on_leaf(chosen, np.stack([leaf.bins for leaf in leaves]))
+    found, files = [], {}
+    for place, name in enumerate(names):
+        drawn = _draw_leaf(context, name, canonical[place])
+        if drawn is not None:
+            files[drawn[0]["image"]] = drawn[1]
+        found.append(
+            {
+                "zones": _describe_zones(placement, place),
+                "leaf": drawn[0] if drawn is not None else None,
+                "suggested": _describe_name(suggested[place]),
+                "place_flags": list(alarms[place].flags) if _is_alarm_on(context) else [],
+                "off_leaf_share": _read_number(alarms[place].off_leaf_share),
+                "foreign_share": _read_number(alarms[place].foreign_share),
+                "border_share": _read_number(alarms[place].border_share),
+            }
+        )
+    return found, files
 
 
 def _read_leaves(
@@ -205,7 +242,7 @@ def _describe_zones(placement: Placement, place: int) -> list[dict[str, Any]]:
     found = []
     for zone, name in enumerate(ZONE_NAMES):
         share = float(placement.share.value[place, zone])
-        if not np.isfinite(share) or share < 0.005:
+        if not share >= LEAST_SHARE:  # NaN is not
             continue
         enrichment = [float(getattr(placement.enrichment, each)[place, zone]) for each in ("value", "low", "high")]
         if not np.all(np.isfinite(enrichment)):
@@ -239,6 +276,11 @@ def _draw_leaf(context: Context, name: str, canonical: CanonicalMap) -> tuple[di
     return {"image": path, "width": picture.shape[1], "height": picture.shape[0]}, sha256
 
 
+def _read_number(value: float) -> float | None:
+    """Return a number, None for one that there is nothing to measure of."""
+    return float(value) if np.isfinite(value) else None
+
+
 def _describe_name(name: SuggestedName | None) -> dict[str, Any] | None:
     if name is None:
         return None
@@ -254,7 +296,7 @@ def _describe_name(name: SuggestedName | None) -> dict[str, Any] | None:
 def _measure_sources(
     context: Context, bank: Floats, shown: Sequence[int], listed: Sequence[Specimen]
 ) -> tuple[dict[str, Floats], list[str | None]]:
-    """Return how well each concept tells the sources of *other* families' images apart, and which it gives away."""
+    """Return how well each concept tells the sources of *other* families' images apart, and which own one it tells."""
     probe = context.store.read_json("probe.json", "probe", stage="probe")
     others = [index for index, family in enumerate(probe["families"]) if family != context.family.name]
     sources = {each.id: each.source or "" for each in context.list_used()}
@@ -267,4 +309,18 @@ def _measure_sources(
     coefficients = encoded.reshape(len(others), -1, len(bank)).mean(axis=1)[:, shown]
     auc = measure_source_auc(coefficients, [sources.get(probe["specimens"][index], "") for index in others])
     auc = {name: each for name, each in auc.items() if name}
-    return auc, find_source_alarms(auc, shares, len(shown))
+    return auc, _find_told(auc, [name for name, share in shares.items() if share >= LEAST_SOURCE], len(shown))
+
+
+def _find_told(auc: dict[str, Floats], own: Sequence[str], n_concepts: int) -> list[str | None]:
+    """Return, a concept each, which of its family's own sources it tells from all others, the surest; None for none.
+
+    One that tells a source the family has hardly any picture of cannot have been taken for the family.
+    """
+    told: list[str | None] = [None] * n_concepts
+    for name in sorted(own):
+        for place, flag in enumerate(find_source_alarms(auc, {name: 1.0}, n_concepts)):
+            before = told[place]
+            if flag is not None and (before is None or auc[name][place] > auc[before][place]):
+                told[place] = name
+    return told

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from leaflineage.expert_names import locate_directions
+from leaflineage.expert_names import locate_directions, locate_in_repository
 from leaflineage.records import SCHEMAS
 from leaflineage.stages.context import Context
 from leaflineage.stages.selection import choose_probe
@@ -186,15 +186,18 @@ def _read_everything(context: Context) -> dict[str, Any]:
         "catalogue": context.store.hash_file("catalogue.json"),
         "queries": context.store.hash_artifact("queries/queries.json"),
         "taxonomy": context.hash_outside(context.config.atlas.taxonomy),
-        "names": [context.hash_outside(path) for path in _list_names(context)],
+        "names": _read_names(context),
         "families": {slug: _hash_family(context, slug, FAMILY_STAGES) for slug in context.list_built()},
     }
 
 
-def _list_names(context: Context) -> list[Path]:
-    """Return the file of the experts' names and the one of their directions, where the config names any."""
+def _read_names(context: Context) -> list[Any] | None:
+    """Return where the experts' names stand, and the hashes of that file and of the one of their directions."""
     path = context.config.anatomy.names
-    return [] if path is None else [path, locate_directions(path)]
+    if path is None:
+        return None
+    hashes = [context.hash_outside(each) for each in (path, locate_directions(path))]
+    return [locate_in_repository(path), *hashes]
 
 
 def _hash_family(context: Context, slug: str, stages: tuple[str, ...]) -> dict[str, Any]:
@@ -240,15 +243,7 @@ STAGES: dict[str, Stage] = {
             kind="probe",
             record="probe.json",
             settings=("specimens.max_pixels",),
-            sources=(
-                "anatomy/",
-                "concepts/crops.py",
-                "model/",
-                "stages/extract.py",
-                "stages/lying.py",
-                "stages/reading.py",
-                *CONTRACTS,
-            ),
+            sources=("concepts/crops.py", "model/", "stages/extract.py", "stages/reading.py", *CONTRACTS),
             inputs=_read_probed,
         ),
         Stage(
@@ -388,7 +383,13 @@ STAGES: dict[str, Stage] = {
             name="name",
             kind="zones",
             record="families/{slug}/zones.json",
-            settings=("anatomy.suggest", "concepts.crop_side", "specimens.max_pixels", "run.seed"),
+            settings=(
+                "anatomy.suggest",
+                "concepts.crop_side",
+                "concepts.min_leaf_share",
+                "specimens.max_pixels",
+                "run.seed",
+            ),
             sources=(
                 "anatomy/",
                 "concepts/crops.py",
@@ -458,11 +459,9 @@ STAGES: dict[str, Stage] = {
                 "concepts/factorization.py",
                 "concepts/recursion.py",
                 "concepts/sobol.py",
-                "anatomy/",
                 "featviz/",
                 "model/",
                 "stages/extract.py",
-                "stages/lying.py",
                 "stages/judging.py",
                 "stages/pictures.py",
                 "stages/reading.py",

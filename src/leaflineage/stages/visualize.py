@@ -46,7 +46,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 FAMILY_STEPS = 2  # as many as a concept's: a logit, at the network's end, takes longer to rise
-N_FAMILY_TRIES = 3  # seeds; of two drawn families in twelve the first leads nowhere
+N_FAMILY_TRIES = (
+    2  # seeds: of twelve drawn families eight pass from the first, three from the second, none from a third
+)
 # Of what the family's other concepts span of a concept, taken off its direction at the second try. Of seven drawn
 # concepts that failed, five passed with a half, four with nine tenths, two with another seed alone.
 APART = 0.5
@@ -117,7 +119,8 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
                 )
                 for index in failed
             ]
-            for index, second in zip(failed, draw(again, [rows[index] for index in failed]), strict=True):
+            seconds = draw(again, [rows[index] for index in failed]) if again else []
+            for index, second in zip(failed, seconds, strict=True):
                 second.facts["apart"] = APART
                 if is_better(second.facts["score"], found[index][0].facts["score"]):
                     found[index] = [second]
@@ -231,7 +234,7 @@ def _write_family(context: Context, classifier: Classifier, canvas: Canvas) -> W
             seed=derive_seed(context.config.run.seed, context.slug, "family", number),
             kind="family",
         )
-        # The logit itself: with the cosine of all logits with this one, three of six drawn families passed, not five.
+        # The logit itself: with the cosine of all logits with this one, two of six drawn families passed, not five.
         ((facts, pictures),) = write_visualizations(
             context,
             features,

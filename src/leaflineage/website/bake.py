@@ -42,7 +42,7 @@ from leaflineage.website.rights import WITHDRAWN, Images, Rights, read_withdrawn
 from leaflineage.website.search import make_script_words, make_search_index
 from leaflineage.website.shown import hide_in_index, list_shown
 from leaflineage.website.state import BakeState, FamilyState, forget_state, read_state, write_state
-from leaflineage.website.surroundings import Surroundings, Surveyor, hash_facts
+from leaflineage.website.surroundings import Surveyor, hash_facts
 from leaflineage.website.view_compare import make_compare_pages
 from leaflineage.website.view_map import make_map_data
 from leaflineage.website.words import Words
@@ -153,7 +153,7 @@ def bake(
         n_pages=sum(address.endswith(".html") for address in writer.addresses),
         n_pictures=len(writer.pictures),
         n_removed=n_removed,
-        n_bytes=sum((out / address).stat().st_size for address in writer.addresses),
+        n_bytes=sum(writer.addresses.values()),
         budget_mb=budget_mb,
         notes=tuple(list_notes(site.index, images)),
     )
@@ -218,32 +218,42 @@ def _write_families(
     surveyor = Surveyor(site, {slug: known.list_numbers(slug) for slug in known.facts})
     code = hash_code()
     families: dict[str, FamilyState] = {}
-    stale: list[tuple[Surroundings, str]] = []
+    stale: dict[str, str] = {}
     for slug, found in known.facts.items():
-        around, fingerprint = surveyor.survey(slug, found)
-        fingerprint = hash_facts([code, fingerprint])
+        fingerprint = hash_facts([code, surveyor.survey(slug, found)[1]])
         former = state.families.get(slug)
-        redacted = not site.rights.withdrawn.isdisjoint(found.mentions)
-        same = former is not None and former.fingerprint == fingerprint and not redacted
-        if former is not None and same and writer.keep(former.addresses):
-            for picture in former.pictures:
-                writer.link_picture(picture)
-            for address in known.list_numbers(slug):
-                writer.link_file(known.extras[address], address)
+        redacted = not site.rights.withdrawn.isdisjoint(found.mentions) if site.rights.withdrawn else False
+        if (
+            former is not None
+            and former.fingerprint == fingerprint
+            and not redacted
+            and _keep(known, writer, slug, former)
+        ):
             families[slug] = former
-            _tell(on_page, former.addresses)
+            _tell(on_page, former.list_files()[0])
         else:
-            stale.append((around, fingerprint))
-    prints = {around.slug: fingerprint for around, fingerprint in stale}
-    tasks = [around for around, _ in stale]
-    for files in bake_families(tasks, surveyor.shared, writer.staging, writer.out, writer.run, jobs=jobs):
-        writer.addresses |= files.addresses
+            stale[slug] = fingerprint
+    tasks = (surveyor.survey(slug, known.facts[slug])[0] for slug in stale)  # one by one: together they are large
+    for files in bake_families(tasks, len(stale), surveyor.shared, writer, jobs=jobs):
+        writer.addresses.update(files.addresses)
         writer.kept |= files.kept
         writer.pictures |= files.pictures
-        named = tuple(sorted(files.addresses - {links.media(path) for path in files.pictures}))
-        families[files.slug] = FamilyState(prints[files.slug], named, tuple(sorted(files.pictures)))
+        named = sorted(files.addresses.keys() - {links.media(path) for path in files.pictures})
+        families[files.slug] = FamilyState.pack(stale[files.slug], named, sorted(files.pictures))
         _tell(on_page, files.pages)
     return families
+
+
+def _keep(known: _Known, writer: Writer, slug: str, former: FamilyState) -> bool:
+    """Leave a family's files as they are, pictures brought up to date; return whether they are all there."""
+    addresses, pictures = former.list_files()
+    if not writer.keep(addresses):
+        return False
+    for picture in pictures:
+        writer.link_picture(picture)
+    for address in known.list_numbers(slug):
+        writer.link_file(known.extras[address].relative_to(writer.run).as_posix(), address)
+    return True
 
 
 def _write_others(
@@ -305,7 +315,7 @@ def _write_data(
     site: Site, writer: Writer, families: dict[str, FamilyState], extras: dict[str, Path]
 ) -> tuple[list[tuple[str, str, int, str]], dict[str, FamilyState]]:
     """Write what is there to download; return (address, word, bytes, sha256) of each file, and where families lie."""
-    withdrawn = site.rights.withdrawn
+    run, withdrawn = writer.run, site.rights.withdrawn
     parts: dict[str, tuple[Part, Part]] = {}
     for family in site.index.families:
         known = families.get(family.slug)
@@ -318,10 +328,13 @@ def _write_data(
     former = writer.out / links.ATLAS_DATA
     size, digest, places = write_atlas(writer.open(links.ATLAS_DATA), former, site.index, parts)
     shutil.rmtree(writer.staging / PARTS, ignore_errors=True)
+    writer.addresses[links.ATLAS_DATA] = size
     files = [(links.ATLAS_DATA, "data.atlas", size, digest)]
     if site.index.version is not None:
         address = links.versioned_data(site.index.version)
-        files.append((address, "data.version", *pack(writer.staging / links.ATLAS_DATA, writer.open(address))))
+        size, digest = pack(writer.staging / links.ATLAS_DATA, writer.open(address))
+        writer.addresses[address] = size
+        files.append((address, "data.version", size, digest))
     if links.SPECIMENS_DATA in extras:
         data = extras[links.SPECIMENS_DATA].read_bytes()
         data = redact_specimens(data, withdrawn) if withdrawn else data
@@ -329,7 +342,7 @@ def _write_data(
         files.append((links.SPECIMENS_DATA, "data.specimens", len(data), hashlib.sha256(data).hexdigest()))
     if links.HEAD_DATA in extras:
         data = extras[links.HEAD_DATA].read_bytes()
-        writer.link_file(extras[links.HEAD_DATA], links.HEAD_DATA)
+        writer.link_file(extras[links.HEAD_DATA].relative_to(run).as_posix(), links.HEAD_DATA)
         files.append((links.HEAD_DATA, "data.head", len(data), hashlib.sha256(data).hexdigest()))
     located = {
         slug: replace(known, family=places[slug][0], specimens=places[slug][1]) for slug, known in families.items()

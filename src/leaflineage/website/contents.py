@@ -151,6 +151,8 @@ def list_pictures(family: AtlasFamily, specimens: dict[str, AtlasSpecimen]) -> l
             pictures += list_widths(each)
         for crop in list_all_crops(concept):
             pictures += [path for path in (crop.image, crop.heatmap, crop.attribution) if path]
+        if concept.leaf:
+            pictures.append(concept.leaf.image)
     if family.visualization:
         pictures += list_widths(family.visualization)
     if family.thumbnails:

@@ -15,9 +15,10 @@ from leaflineage.website.pages.parts import Fact, Frame, Link
 from leaflineage.website.rights import EVERYTHING, Rights
 from leaflineage.website.words import Words
 
+# Nothing on a page connects to anything; auditors fetch robots.txt from within it.
 POLICY = (
-    "default-src 'none'; img-src 'self' data: file:; style-src 'self' file:; script-src 'self' file:; "
-    "font-src 'self' file:; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; connect-src 'self'; img-src 'self' data: file:; style-src 'self' file:; "
+    "script-src 'self' file:; font-src 'self' file:; base-uri 'none'; form-action 'none'"
 )
 
 UNSTABLE = "unstable"  # the flag of a concept that refits do not find again
@@ -125,20 +126,39 @@ class Site:
         return None
 
     def name_concept(self, concept: AtlasConcept) -> str:
-        """Return the concept's name as a title, or "Concept 3" where it has none."""
+        """Return the concept's name as a title, or "Concept 3" where it has none.
+
+        A name that another concept of the family bears too is told apart by the number.
+        """
         if concept.name is None:
             return self.words("concept.label", number=number_of(concept))
-        return concept.name.text[:1].upper() + concept.name.text[1:]
+        name = concept.name.text[:1].upper() + concept.name.text[1:]
+        return self._tell_apart(name, concept) if self._is_repeated(concept) else name
 
     def tell_concept(self, concept: AtlasConcept) -> str:
         """Return what tells a concept from all others of its family: its name, if any, and its number."""
         if concept.name is None:
             return self.name_concept(concept)
-        return self.words("concept.told", name=self.name_concept(concept), number=number_of(concept))
+        return self._tell_apart(concept.name.text[:1].upper() + concept.name.text[1:], concept)
 
     def name_inside(self, concept: AtlasConcept) -> str:
         """Return the concept's name as it stands inside a sentence."""
-        return concept.name.text if concept.name else self.words("concept.inside", number=number_of(concept))
+        name = concept.name
+        if name is None:
+            return self.words("concept.inside", number=number_of(concept))
+        # A program's name is made of common words; a person's may begin with a proper name.
+        text = name.text if name.source == "expert" else name.text[:1].lower() + name.text[1:]
+        return self._tell_apart(text, concept) if self._is_repeated(concept) else text
+
+    def _tell_apart(self, name: str, concept: AtlasConcept) -> str:
+        return self.words("concept.told", name=name, number=number_of(concept))
+
+    def _is_repeated(self, concept: AtlasConcept) -> bool:
+        """Tell whether another concept of the family has the same name."""
+        family = self.families.get(concept.id.partition("/")[0])
+        own = concept.name.text.casefold() if concept.name else None
+        named = [each.name.text.casefold() for each in family.concepts if each.name] if family else []
+        return own is not None and named.count(own) > 1
 
     def list_files(self, page: str, slug: str) -> tuple[Link, ...]:
         """Return links to the files that hold a family's numbers, those that are baked, and to the page of data."""
@@ -223,6 +243,7 @@ class Site:
             icon=here(links.asset("icons/leaf.svg")),
             colophon=tuple(self._make_colophon(page)),
             rights=self._tell_rights(),
+            left_out=words(f"foot.images_{self.rights.images}") if self.rights.images != "all" else "",
             report=report,
         )
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,25 +24,53 @@ Seen = tuple[str, str | None, str | None, str | None, str | None, str | None]
 
 @dataclass(frozen=True)
 class RecordFacts:
-    """What is known of a family's record.
+    """What is known of a family's record, held packed: with ten thousand families it would fill the memory.
 
     Attributes
     ----------
     sha256 : str
         Of its bytes.
-    mentions : tuple of str
-        Every text in it that may name a family, a concept or a specimen, sorted.
-    specimens : tuple of tuple
-        Of each specimen that its pages show: id, family, genus, species, catalogue number, licence.
-    named : frozenset of str
-        Ids of those that a page of the family names: where a crop is cut from it, one of a concept inside a concept
-        included, where it was taken for another family, stands for its own, or was made clearer.
+    packed : bytes
+        The rest.
     """
 
     sha256: str
-    mentions: tuple[str, ...]
-    specimens: tuple[Seen, ...]
-    named: frozenset[str]
+    packed: bytes
+
+    @classmethod
+    def pack(cls, sha256: str, mentions: Iterable[str], specimens: Iterable[Seen], named: Iterable[str]) -> RecordFacts:
+        """Return the facts of a record."""
+        return cls(sha256, pack_json([sorted(mentions), list(specimens), sorted(named)]))
+
+    @property
+    def mentions(self) -> list[str]:
+        """Every text in it that may name a family, a concept or a specimen, sorted."""
+        found: list[str] = unpack_json(self.packed)[0]
+        return found
+
+    @property
+    def specimens(self) -> list[Seen]:
+        """Of each specimen that its pages show: id, family, genus, species, catalogue number, licence."""
+        return [tuple(each) for each in unpack_json(self.packed)[1]]
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Ids of those that a page of the family names.
+
+        That is where a crop is cut from it, one of a concept inside a concept included, where it was taken for another
+        family, stands for its own, or was made clearer.
+        """
+        return frozenset(unpack_json(self.packed)[2])
+
+
+def pack_json(value: Any) -> bytes:
+    """Return plain values as JSON, compressed."""
+    return zlib.compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8"), 1)
+
+
+def unpack_json(packed: bytes) -> Any:
+    """Return what `pack_json` packed."""
+    return json.loads(zlib.decompress(packed))
 
 
 def look_through(run: Path, slug: str, known: RecordFacts | None) -> RecordFacts:
@@ -63,12 +93,12 @@ def look_through(run: Path, slug: str, known: RecordFacts | None) -> RecordFacts
         return known
     try:
         record = json.loads(data)
-        specimens = tuple(_see(each) for each in record["specimens"] if not each.get("withheld"))
-        named = frozenset(_list_named(record["family"]))
+        specimens = [_see(each) for each in record["specimens"] if not each.get("withheld")]
+        named = _list_named(record["family"])
     except (ValueError, KeyError, TypeError, AttributeError):
         parse_record(path, data, FamilyRecord)  # says what is wrong
         raise
-    return RecordFacts(sha256, tuple(sorted(find_texts(data))), specimens, named)
+    return RecordFacts.pack(sha256, find_texts(data), specimens, named)
 
 
 def find_texts(data: bytes) -> set[str]:

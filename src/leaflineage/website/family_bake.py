@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -30,10 +31,10 @@ PARTS = ".parts"  # of the site's data, in the staging folder
 
 @dataclass(frozen=True)
 class FamilyFiles:
-    """What was made for a family: addresses, those of them that the site had already, pictures, and pages."""
+    """What was made for a family: addresses and their bytes, those that the site had already, pictures, and pages."""
 
     slug: str
-    addresses: frozenset[str]
+    addresses: dict[str, int]
     kept: frozenset[str]
     pictures: frozenset[str]
     pages: tuple[str, ...]
@@ -76,21 +77,19 @@ class FamilyBaker:
             writer.write(links.compare_file(slug), dump_compared(compared).encode("utf-8"))
         self._link_numbers(writer, slug, site)
         write_parts(self._staging, site, family, specimens)
-        return FamilyFiles(
-            slug, frozenset(writer.addresses), frozenset(writer.kept), frozenset(writer.pictures), tuple(pages)
-        )
+        return FamilyFiles(slug, writer.addresses, frozenset(writer.kept), frozenset(writer.pictures), tuple(pages))
 
     def _link_numbers(self, writer: Writer, slug: str, site: Site) -> None:
         """Add the files of numbers that the plan holds."""
-        folder = self._run / "families" / slug
+        folder = f"families/{slug}"
         table, bank = links.importances_file(slug), links.bank_file(slug)
         if bank in site.plan:
-            writer.link_file(folder / "bank.safetensors", bank)
+            writer.link_file(f"{folder}/bank.safetensors", bank)
         if table in site.plan:
-            data = (folder / "importances.csv").read_bytes() if site.rights.withdrawn else b""
+            data = (self._run / folder / "importances.csv").read_bytes() if site.rights.withdrawn else b""
             redacted = redact_importances(data, site.rights.withdrawn) if data else data
             if redacted == data:
-                writer.link_file(folder / "importances.csv", table)
+                writer.link_file(f"{folder}/importances.csv", table)
             else:
                 writer.write(table, redacted)
 
@@ -111,31 +110,34 @@ def list_parts(staging: Path, slug: str) -> tuple[Path, Path]:
 
 
 def bake_families(
-    tasks: Sequence[Surroundings], shared: Shared, staging: Path, out: Path, run: Path, *, jobs: int
+    tasks: Iterable[Surroundings], n: int, shared: Shared, writer: Writer, *, jobs: int
 ) -> Iterator[FamilyFiles]:
-    """Make the files of families and yield what was made, in order; in processes where that pays.
+    """Make the files of ``n`` families and yield what was made, in order; in processes where that pays.
 
     Parameters
     ----------
+    writer
+        Whose folders the files are staged in; it is told of none of them.
     jobs
         Processes; 0 for one a core.
     """
+    folders = (writer.staging, writer.out, writer.run)
     jobs = jobs or os.cpu_count() or 1
-    if jobs == 1 or len(tasks) < LEAST_FAMILIES:
-        baker = FamilyBaker(shared, staging, out, run)
+    if jobs == 1 or n < LEAST_FAMILIES:
+        baker = FamilyBaker(shared, *folders)
         yield from map(baker.bake, tasks)
         return
     spawn = multiprocessing.get_context("spawn")
-    waiting: list[Future[list[FamilyFiles]]] = []
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start, initargs=(shared, staging, out, run)) as pool:
+    waiting: deque[Future[list[FamilyFiles]]] = deque()
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start, initargs=(shared, *folders)) as pool:
         try:
             remaining = iter(tasks)
             while chunk := list(islice(remaining, CHUNK)):
                 waiting.append(pool.submit(_bake_chunk, chunk))
                 if len(waiting) > 2 * jobs:
-                    yield from waiting.pop(0).result()
-            for future in waiting:
-                yield from future.result()
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

@@ -135,9 +135,15 @@ def make_badges(site: Site, concept: AtlasConcept) -> tuple[Badge, ...]:
 
 
 def make_card(
-    site: Site, page: str, family: AtlasFamily, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
+    site: Site,
+    page: str,
+    family: AtlasFamily,
+    concept: AtlasConcept,
+    specimens: dict[str, AtlasSpecimen],
+    *,
+    leaf: Picture | None,
 ) -> Card:
-    """Return a concept as a plate, with what opens under it."""
+    """Return a concept as a plate, with what opens under it; ``leaf`` shows where on the leaf it is."""
     words = site.words
     scored = make_short_badges(site, family, concept.visualizations[0]) if concept.visualizations else ()
     stability = concept.stability
@@ -151,6 +157,7 @@ def make_card(
         against=concept.importance.contribution < 0,
         told=tell_importance(words, concept),
         picture=picture_of_concept(site, page, family, concept),
+        leaf=leaf,
         stability=words("family.stability", value=write_decimal(stability.cosine)) if stability else "",
         badges=(*scored, *make_badges(site, concept)),
         crops=make_crops(site, page, concept, specimens, N_CROPS),

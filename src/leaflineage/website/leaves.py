@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop
-from leaflineage.website import links
-from leaflineage.website.context import Site, identify, species_of
-from leaflineage.website.figures import leaf_word, make_picture
-from leaflineage.website.pages.leaves import CropView, LeafView, ZoneBar, Zones
-from leaflineage.website.words import write_percent, write_percent_interval
+from functools import partial
 
-N_BARS = 3  # zones that are told of beside the drawing
-PALEST = 0.06  # share of the strongest zone's under which a zone stays blank
-DRAWN_ZONES = ("petiole", "base", "midvein", "secondary veins", "blade", "margin", "apex")
+from leaflineage.records import AtlasConcept, AtlasSpecimen, Crop
+from leaflineage.website import links
+from leaflineage.website.context import Site, identify, number_of, species_of
+from leaflineage.website.figures import leaf_word, make_picture, place_bar, place_span
+from leaflineage.website.pages.leaves import CropView, LeafView, ZoneBar, Zones
+from leaflineage.website.pages.parts import Picture
+from leaflineage.website.words import write_decimal, write_measured, write_percent
+
+N_BARS = 3  # zones that are told of beside the picture
+LEAST_SHARE = 0.01  # of a concept's coefficient, for a zone to be told of
+GROUND = ("background", "padding")  # told of in a sentence: cells are larger than zones, and all reach over the edge
 
 
 def shorten_species(species: str) -> str:
@@ -90,41 +93,49 @@ def view_leaves(
     return tuple(views)
 
 
-def view_zones(site: Site, family: AtlasFamily, concept: AtlasConcept) -> Zones | None:
-    """Return where on the leaf a concept is, or None where that was not measured.
-
-    A zone of the record that the drawing lacks (the ground, a ruler) has its bar and no shade.
-    """
-    found = [each for each in (concept.name.zones if concept.name else []) if "zone" in each and "share" in each]
-    if not found:
-        return None
+def view_zones(site: Site, page: str, concept: AtlasConcept) -> Zones | None:
+    """Return where on the leaf a concept is, or None where that was not measured."""
     words = site.words
-    shares = {str(each["zone"]).replace("_", " "): float(each["share"]) for each in found}
-    intervals = {str(each["zone"]).replace("_", " "): each.get("interval") for each in found}
-    drawn = {zone: shares.get(zone, 0.0) for zone in DRAWN_ZONES}
-    strongest = max(drawn.values())
-    shades = {
-        zone: round(0.85 * share / strongest, 2) if strongest > 0 and share >= PALEST * strongest else 0.0
-        for zone, share in drawn.items()
-    }
-    first = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))[:N_BARS]
-    told = [
-        words(
-            "zone.told",
-            zone=name_zone(site, zone),
-            interval=write_percent_interval((span[0], span[1]), words),
+    told = [each for each in concept.zones if each.share >= LEAST_SHARE and each.zone not in GROUND]
+    if not concept.zones or not told:
+        return None
+    told = sorted(told, key=lambda each: (-each.interval[0], each.zone))[:N_BARS]
+    axis = (0.0, max(1.0, *(each.interval[1] for each in told)) * 1.02)
+    bars = []
+    for each in told:
+        value = write_measured(each.enrichment, each.interval, words, partial(write_decimal, digits=1))
+        bars.append(
+            ZoneBar(
+                label=name_zone(site, each.zone),
+                bar=place_bar(each.enrichment, axis, "for"),
+                reach=place_span(each.enrichment, each.interval, axis),
+                times=words("zone.times", value=value),
+                share=each.share,
+            )
         )
-        for zone, share in first
-        if (span := intervals[zone])
-    ]
-    listed = words.join([f"{name_zone(site, zone)} {write_percent(share, words)}" for zone, share in first])
+    note = [words("zone.note")]
+    if concept.off_leaf_share is not None:
+        note.append(words("zone.beside", share=write_percent(concept.off_leaf_share, words)))
+    reasons = concept.name.reasons if concept.name else []
     return Zones(
-        shades=shades,
-        bars=tuple(ZoneBar(name_zone(site, zone), share) for zone, share in first),
-        alt=words("zone.alt", concept=site.tell_concept(concept), family=family.name, zones=listed),
-        note=words("zone.note")
-        + (" " + words("zone.intervals", zones=words("list.semicolon").join(told)) if told else ""),
+        picture=view_leaf_picture(site, page, concept),
+        bars=tuple(bars),
+        even=1 / axis[1],
+        note=" ".join(note),
+        reasons=tuple(reasons),
     )
+
+
+def view_leaf_picture(site: Site, page: str, concept: AtlasConcept) -> Picture | None:
+    """Return the leaf that stands for all, shaded where the concept is, at half its pixels; None where none is."""
+    leaf = concept.leaf
+    if leaf is None:
+        return None
+    zones = [each for each in concept.zones if each.zone not in GROUND and each.share >= LEAST_SHARE]
+    zones.sort(key=lambda each: (-each.interval[0], each.zone))
+    listed = site.words.join([name_zone(site, each.zone) for each in zones[:2]])
+    alt = site.words("zone.alt", number=number_of(concept), zones=listed or site.words("zone.none"))
+    return make_picture(page, leaf.image, leaf.width // 2, leaf.height // 2, alt)
 
 
 def name_zone(site: Site, zone: str) -> str:

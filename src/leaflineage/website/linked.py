@@ -97,7 +97,7 @@ def describe_concept(site: Site, family: AtlasFamily, concept: AtlasConcept) -> 
             "@type": "DefinedTerm",
             "@id": _locate(site, page, page),
             "name": site.name_concept(concept),
-            "alternateName": (concept.name.terms if concept.name else None) or None,
+            "alternateName": concept.name.plain if concept.name else None,
             "termCode": concept.uid,
             "inDefinedTermSet": _locate(site, page, links.family_page(family.slug)),
             "image": _drop_none(image) if drawn else None,

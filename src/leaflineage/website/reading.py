@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import pydantic
 
 from leaflineage.errors import ArtifactError
-from leaflineage.records import SCHEMAS, AtlasConcept, AtlasFamily, AtlasSpecimen, FamilyRecord, Index, Record
+from leaflineage.records import SCHEMAS, AtlasConcept, AtlasFamily, AtlasSpecimen, FamilyRecord, Index
 from leaflineage.website.context import list_all_crops
 from leaflineage.website.rights import EVERYTHING, Rights, hide_specimens
 
@@ -23,6 +23,7 @@ INDEX_DROPS: dict[str, Any] = {
 }  # of concepts; their families' records have them
 OPENING, CLOSING = b' "families": [\n', (b"  }\n", b"  },\n")  # as the store lays out the list of families
 NO_FIELDS: set[str] = set()
+PLAIN = frozenset({float, int, bool, type(None)})
 SHORT = 40  # characters of texts that stand in many records
 
 
@@ -114,22 +115,22 @@ def make_slim(record: R) -> R:
 
 
 def _slim(value: Any) -> Any:
-    if isinstance(value, Record):
-        kind = type(value)
-        slim = kind.__new__(kind)
-        drops = INDEX_DROPS if kind is AtlasConcept else {}
-        for name, each in value.__dict__.items():  # set one by one, all records of a kind share their names
-            object.__setattr__(slim, name, drops[name] if name in drops else _slim(each))
-        for name, shared in (("fields_set", NO_FIELDS), ("extra", None), ("private", None)):
-            object.__setattr__(slim, f"__pydantic_{name}__", shared)
-        return slim
-    if isinstance(value, str):
+    kind: Any = type(value)
+    if kind in PLAIN:
+        return value
+    if kind is str:
         return sys.intern(value) if len(value) < SHORT else value
-    if isinstance(value, list | tuple):
-        return type(value)(_slim(each) for each in value)
-    if isinstance(value, dict):
+    if kind is list or kind is tuple:
+        return kind(_slim(each) for each in value) if value else value
+    if kind is dict:
         return {sys.intern(key): _slim(each) for key, each in value.items()}
-    return value
+    slim = kind.__new__(kind)
+    drops = INDEX_DROPS if kind is AtlasConcept else {}
+    for name, each in value.__dict__.items():  # set one by one, all records of a kind share their names
+        object.__setattr__(slim, name, drops[name] if name in drops else _slim(each))
+    for name, shared in (("fields_set", NO_FIELDS), ("extra", None), ("private", None)):
+        object.__setattr__(slim, f"__pydantic_{name}__", shared)
+    return slim
 
 
 def read_family(run: Path, slug: str, rights: Rights = EVERYTHING) -> tuple[AtlasFamily, dict[str, AtlasSpecimen]]:

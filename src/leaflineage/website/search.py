@@ -23,9 +23,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from leaflineage.records import AtlasConcept, AtlasFamily, Visualization
+from leaflineage.records import AtlasConcept, AtlasFamily, ConceptName, Visualization
 from leaflineage.website import links
 from leaflineage.website.context import Site, is_built, list_stable, number_of
+from leaflineage.website.terms import list_further_words
 
 STEMS = ("", "concept-{number}", "concept-{number}-accentuation", "family")  # in a family's folder of visualizations
 SMALL = 88  # px, the least width of a picture that is sharp at the size of a result
@@ -38,12 +39,13 @@ def make_search_index(site: Site) -> str:
     stable = {family.slug: list_stable(family) if is_built(family) else [] for family in families}
     named = [concept.name for concepts in stable.values() for concept in concepts if concept.name]
     names = _list_often(name.text for name in named)
-    terms = _list_often(" ".join(name.terms) for name in named if name.terms)
+    terms = _list_often(filter(None, (_join_further(site, name) for name in named)))
     width = find_width(families)
     places = [{text: place for place, text in enumerate(texts)} for texts in (orders, names, terms)]
 
     def encode(family: AtlasFamily, concepts: list[AtlasConcept]) -> list[Any]:
-        return _encode_family(family, concepts, *places, width=width)
+        further = {each.id: _join_further(site, each.name) if each.name else "" for each in concepts}
+        return _encode_family(family, concepts, further, *places, width=width)
 
     data = {
         "orders": orders,
@@ -63,6 +65,12 @@ def make_search_index(site: Site) -> str:
         ],
     }
     return f"const LEAFLINEAGE_INDEX = {dump_script(data)};\n"
+
+
+def _join_further(site: Site, name: ConceptName) -> str:
+    """Return the words beside a name under which its concept is found: "stem" finds the petiole."""
+    said = name.text.lower().replace(":", " ").replace("+", " ").split()
+    return " ".join(word for word in list_further_words(site.words, name) if word not in said)
 
 
 def find_width(families: Iterable[AtlasFamily]) -> int:
@@ -94,6 +102,7 @@ def _list_often(texts: Iterable[str]) -> list[str]:
 def _encode_family(
     family: AtlasFamily,
     concepts: list[AtlasConcept],
+    further: dict[str, str],
     orders: dict[str, int],
     names: dict[str, int],
     terms: dict[str, int],
@@ -103,12 +112,11 @@ def _encode_family(
     flat: list[int | str] = []
     for concept in concepts:
         name = concept.name
-        further = " ".join(name.terms) if name else ""
         flat += [
             number_of(concept),
             round(concept.importance.share * 100),
             names[name.text] if name else -1,
-            terms[further] if further else -1,
+            terms[further[concept.id]] if further[concept.id] else -1,
             _encode_picture(family.slug, _first(concept), width, number_of(concept)),
         ]
     own = family.visualization if family.visualization and width in family.visualization.smaller else None

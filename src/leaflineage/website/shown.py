@@ -20,8 +20,9 @@ def list_shown(
     """
     shown: dict[str, ShownSpecimen] = {}
     for slug, found in facts.items():
+        named = found.named
         for name, family, genus, species, number, licence in found.specimens:
-            if name not in found.named or name in rights.withdrawn or not rights.allows(licence):
+            if name not in named or name in rights.withdrawn or not rights.allows(licence):
                 continue
             is_own = family in (slug, families[slug].name)
             if name not in shown or is_own:

@@ -1,26 +1,25 @@
 """What a bake remembers for the next one, in the run's folder: what it looked through, and what the site holds of it.
 
-It is a cache: where it is missing, damaged, or of another site than the one in place, everything is made anew, and the
-result is the same.
+A line says of which site, and a line follows for each family. It is a cache: where it is missing, damaged, or of
+another site than the one in place, everything is made anew, and the result is the same.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from leaflineage.errors import ArtifactError
-from leaflineage.store import Store
 from leaflineage.website import links
-from leaflineage.website.facts import RecordFacts
+from leaflineage.website.facts import RecordFacts, pack_json, unpack_json
 
-STATE = "bake.json"
+STATE = "bake.jsonl"
 VERSION = 1
 Span = tuple[int, int]  # where a part of a file begins, and how many bytes it has
 
@@ -33,19 +32,26 @@ class FamilyState:
     ----------
     fingerprint
         Of what its pages are made from.
-    addresses
-        Of its pages and files.
-    pictures
-        Paths, in the run, of the pictures that they show.
+    packed
+        Its files.
     family, specimens
         Where ``data/atlas.json`` holds it, and its specimens; None until that is written.
     """
 
     fingerprint: str
-    addresses: tuple[str, ...]
-    pictures: tuple[str, ...]
+    packed: bytes
     family: Span | None = None
     specimens: Span | None = None
+
+    @classmethod
+    def pack(cls, fingerprint: str, addresses: list[str], pictures: list[str]) -> FamilyState:
+        """Return what the site holds of a family, whose place in the data is not known yet."""
+        return cls(fingerprint, pack_json([addresses, pictures]))
+
+    def list_files(self) -> tuple[list[str], list[str]]:
+        """Return the addresses of its pages and files, and the paths, in the run, of the pictures that they show."""
+        addresses, pictures = unpack_json(self.packed)
+        return addresses, pictures
 
 
 @dataclass
@@ -58,33 +64,49 @@ class BakeState:
 
 def read_state(run: Path, out: Path) -> BakeState:
     """Return what the last bake of a run remembered; of another site than the one in ``out``, the facts alone."""
+    state = BakeState()
     try:
-        known = json.loads((run / STATE).read_bytes())
-        if known["version"] != VERSION:
-            return BakeState()
-        facts = {slug: _read_facts(entry) for slug, entry in known["facts"].items()}
-        families = {slug: _read_family(entry) for slug, entry in known["families"].items()}
+        with (run / STATE).open(encoding="utf-8") as stream:
+            head = json.loads(stream.readline())
+            if head["version"] != VERSION:
+                return BakeState()
+            for line in stream:
+                entry = json.loads(line)
+                slug = entry["slug"]
+                state.facts[slug] = RecordFacts(entry["sha256"], base64.b64decode(entry["facts"]))
+                spans = [(int(entry[name][0]), int(entry[name][1])) for name in ("family", "specimens")]
+                state.families[slug] = FamilyState(entry["fingerprint"], base64.b64decode(entry["files"]), *spans)
     except (OSError, ValueError, KeyError, TypeError):
         return BakeState()
     try:
-        same = known.get("site") == os.path.relpath(out, run) and known.get("hashes") == _hash_site(out)
-    except OSError:  # no site, or not a whole one
+        same = head["site"] == os.path.relpath(out, run) and head["hashes"] == _hash_site(out)
+    except (OSError, KeyError):  # no site, or not a whole one
         same = False
-    return BakeState(facts, families if same else {})
+    return state if same else BakeState(state.facts, {})
 
 
 def write_state(run: Path, out: Path, state: BakeState) -> None:
     """Remember a bake; a run that cannot be written is baked whole each time."""
-    payload = {
-        "version": VERSION,
-        "site": os.path.relpath(out, run),
-        "hashes": _hash_site(out),
-        "facts": {slug: {**asdict(each), "named": sorted(each.named)} for slug, each in sorted(state.facts.items())},
-        "families": {slug: asdict(each) for slug, each in sorted(state.families.items())},
+    part = run / f"{STATE}.part"
+    head = {"version": VERSION, "site": os.path.relpath(out, run), "hashes": _hash_site(out)}
+    with contextlib.suppress(OSError):
+        with part.open("w", encoding="utf-8") as stream:
+            stream.write(json.dumps(head) + "\n")
+            for slug, facts in state.facts.items():
+                stream.write(json.dumps(_describe(slug, facts, state.families[slug])) + "\n")
+        os.replace(part, run / STATE)
+
+
+def _describe(slug: str, facts: RecordFacts, known: FamilyState) -> Mapping[str, Any]:
+    return {
+        "slug": slug,
+        "sha256": facts.sha256,
+        "facts": base64.b64encode(facts.packed).decode("ascii"),
+        "fingerprint": known.fingerprint,
+        "files": base64.b64encode(known.packed).decode("ascii"),
+        "family": known.family,
+        "specimens": known.specimens,
     }
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    with contextlib.suppress(ArtifactError):
-        Store(run).write_bytes(STATE, text.encode("utf-8"))
 
 
 def forget_state(run: Path) -> None:
@@ -100,13 +122,3 @@ def _hash_site(out: Path) -> list[str]:
         with (out / address).open("rb") as stream:
             hashes.append(hashlib.file_digest(stream, "sha256").hexdigest())
     return hashes
-
-
-def _read_facts(entry: Mapping[str, Any]) -> RecordFacts:
-    specimens = tuple(tuple(each) for each in entry["specimens"])
-    return RecordFacts(entry["sha256"], tuple(entry["mentions"]), specimens, frozenset(entry["named"]))
-
-
-def _read_family(entry: Mapping[str, Any]) -> FamilyState:
-    spans = [(int(entry[name][0]), int(entry[name][1])) for name in ("family", "specimens")]
-    return FamilyState(entry["fingerprint"], tuple(entry["addresses"]), tuple(entry["pictures"]), *spans)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,6 +32,7 @@ OF_CLASSIFIER = (
     "sha256", "signed", "negative_energy", "prefix_matters",
 )  # fmt: skip
 Turn = tuple[str | None, str | None]
+MOST_OUTLINES = 512  # of families held at once
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Surveyor:
             for slug in pair:
                 self._comparisons.setdefault(slug, []).append(links.compare_page(*pair))
         self._queries = {each.id for each in site.index.queries}
-        self._skeletons: dict[str, tuple[AtlasFamily, str]] = {}
+        self._outlines: OrderedDict[str, tuple[AtlasFamily, str]] = OrderedDict()
         built = [family.slug for family in site.index.families if is_built(family)]
         self._turns: dict[str, Turn] = {
             slug: (built[place - 1] if place else None, built[place + 1] if place + 1 < len(built) else None)
@@ -126,10 +128,10 @@ class Surveyor:
 
     def survey(self, slug: str, facts: RecordFacts) -> tuple[Surroundings, str]:
         """Return the surroundings of a family, and the fingerprint of all that its pages are made from, code aside."""
-        site, turn = self._site, self._turns[slug]
+        site, turn, mentions = self._site, self._turns[slug], facts.mentions
         slugs = {slug, *(each for each in turn if each)}
         specimens = []
-        for text in facts.mentions:
+        for text in mentions:
             family = site.find_family(text) or site.find_family(text.partition("/")[0])
             if family is not None:
                 slugs.add(family.slug)
@@ -140,7 +142,7 @@ class Surveyor:
         plan = {address for each in ordered for address in self._own[each]} | {*self._comparisons.get(slug, [])}
         plan.update(links.specimen_page(each) for each in specimens)
         mentioned = {each: self._outline(each) for each in ordered}
-        hidden = sorted(site.rights.withdrawn.intersection(facts.mentions))
+        hidden = sorted(site.rights.withdrawn.intersection(mentions))
         seen = [[name, each.slug, each.species, each.number] for name, each in shown.items()]
         outlines = [digest for _, digest in mentioned.values()]
         fingerprint = hash_facts([self._shared_print, facts.sha256, turn, outlines, sorted(plan), seen, hidden])
@@ -148,15 +150,19 @@ class Surveyor:
         return Surroundings(slug, turn, families, frozenset(plan), shown), fingerprint
 
     def _outline(self, slug: str) -> tuple[AtlasFamily, str]:
-        """Return what pages of another family may know of a family, and its digest."""
-        if slug not in self._skeletons:
-            family = self._site.families[slug]
-            concepts = [_keep(concept, OF_CONCEPT) for concept in family.concepts]
-            of_concepts = dict.fromkeys(OF_CONCEPT, True)
-            include: dict[str, Any] = {name: True for name in MENTIONED if name != "concepts"}
-            facts = family.model_dump(mode="json", include={**include, "concepts": {"__all__": of_concepts}})
-            self._skeletons[slug] = _keep(family, MENTIONED, concepts=concepts), hash_facts(facts)
-        return self._skeletons[slug]
+        """Return what pages of another family may know of a family, and its digest; the last few are remembered."""
+        if slug in self._outlines:
+            self._outlines.move_to_end(slug)
+            return self._outlines[slug]
+        family = self._site.families[slug]
+        concepts = [_keep(concept, OF_CONCEPT) for concept in family.concepts]
+        of_concepts = dict.fromkeys(OF_CONCEPT, True)
+        include: dict[str, Any] = {name: True for name in MENTIONED if name != "concepts"}
+        facts = family.model_dump(mode="json", include={**include, "concepts": {"__all__": of_concepts}})
+        self._outlines[slug] = _keep(family, MENTIONED, concepts=concepts), hash_facts(facts)
+        if len(self._outlines) > MOST_OUTLINES:
+            self._outlines.popitem(last=False)
+        return self._outlines[slug]
 
 
 def _keep(record: R, names: Iterable[str], **others: Any) -> R:

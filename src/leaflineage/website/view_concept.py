@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen
 from leaflineage.website import links, sentences
+from leaflineage.website.alarms import caution_zones, list_facts, tell_alarms
 from leaflineage.website.context import Site, identify, number_of
 from leaflineage.website.figures import (
     leaf_word,
@@ -34,6 +35,7 @@ from leaflineage.website.pages.concept import (
 )
 from leaflineage.website.pages.parts import Fact, Link, Picture
 from leaflineage.website.scores import caption_first, is_accentuated, make_score_badges, make_short_badges
+from leaflineage.website.terms import find_line, tell_name, tell_namer
 from leaflineage.website.view_inside import view_inside
 from leaflineage.website.words import (
     Words,
@@ -58,7 +60,7 @@ def view_concept(
     words, page = site.words, links.concept_page(concept.id)
     label, importance = site.name_concept(concept), concept.importance
     rows, columns = site.index.classifier.map_size
-    shown = [specimens[crop.specimen] for crop in concept.crops]
+    shown = [specimens[crop.specimen] for crop in concept.crops if crop.kind == "top"]
     crops = view_crops(site, page, concept, specimens, kind="top", limit=N_CROPS)
     others, zero = _list_others(site, page, family, concept)
     share_span = find_span(importance.share_interval)
@@ -78,10 +80,13 @@ def view_concept(
         ),
         crumb=words("concept.crumb", number=number_of(concept), n=len(family.concepts)),
         title=label,
-        name_note=_note_name(site, page, family, concept),
-        determination=_determine(site, concept),
+        whose=_tell_whose(site, page, family),
+        name_notes=tuple(tell_name(site, page, concept)),
+        determination=tell_namer(site, concept.name) if concept.name else None,
+        line=find_line(site, concept.name) if concept.name else None,
         by_person=concept.name is not None and concept.name.source == "expert",
         badges=make_badges(site, concept),
+        alarms=tell_alarms(site, concept),
         share=importance.share,
         share_interval=words("concept.interval", interval=write_percent_interval(share_span, words))
         if share_span
@@ -90,7 +95,7 @@ def view_concept(
             f"concept.sentence_{sign_of(importance.contribution)}",
             family=Markup('<span lang="la">{}</span>').format(family.name),
         ),
-        zones=view_zones(site, family, concept),
+        zones=view_zones(site, page, concept),
         picture=first,
         picture_href=_find_whole(site, page, concept) or (first.src if first else ""),
         picture_caption=caption_first(site, concept, specimens),
@@ -107,7 +112,9 @@ def view_concept(
             n=len(crops),
             count=words.number(len(crops)).capitalize(),
             count_again=words.number(len(crops)),
-        ),
+        )
+        if crops
+        else words("concept.no_crops"),
         whole_leaves=view_leaves(site, page, concept, specimens, limit=N_CROPS),
         heat_caption=sentences.caution_heat(words, site.index, shown),
         pairs=_pair_maps(site, page, concept, specimens),
@@ -134,26 +141,10 @@ def _turn(site: Site, page: str, family: AtlasFamily, place: int) -> Link:
     return Link(site.name_concept(concept), site.link(page, links.concept_page(concept.id)))
 
 
-def _note_name(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> str:
+def _tell_whose(site: Site, page: str, family: AtlasFamily) -> str:
     address = site.link(page, links.family_page(family.slug))
     name = Markup('<a href="{}" lang="la">{}</a>').format(address, family.name)
-    told = site.words("concept.whose", family=name)
-    return told if concept.name else told + " " + site.words("concept.unnamed")
-
-
-def _determine(site: Site, concept: AtlasConcept) -> str | None:
-    """Return who named the concept, as on the label of a specimen; None where nobody did."""
-    words, name = site.words, concept.name
-    if name is None:
-        return None
-    if name.source == "suggested":
-        if name.confidence is None:
-            return words("concept.suggested")
-        return words("concept.suggested_surely", confidence=write_decimal(name.confidence))
-    author = name.author or words("concept.someone")
-    if name.date:
-        return words("concept.expert", author=author, date=name.date)
-    return words("concept.expert_undated", author=author)
+    return site.words("concept.whose", family=name)
 
 
 def _view_first(site: Site, page: str, family: AtlasFamily, concept: AtlasConcept) -> Picture | None:
@@ -226,10 +217,7 @@ def _list_facts(site: Site, family: AtlasFamily, concept: AtlasConcept) -> tuple
             cosine=write_decimal(concept.stability.cosine),
         )
         facts.append(Fact(words("concept.stability"), text))
-    if concept.source_auc:
-        told = [f"{source} {write_decimal(auc)}" for source, auc in sorted(concept.source_auc.items())]
-        facts.append(Fact(words("concept.sources"), words.join(told)))
-    return tuple(facts)
+    return (*facts, *list_facts(site, concept))
 
 
 def _tell_prevalence(words: Words, concept: AtlasConcept) -> str:
@@ -350,6 +338,7 @@ def _list_caveats(site: Site, family: AtlasFamily, concept: AtlasConcept, shown:
         sentences.caution_direction(words, concept),
         sentences.caution_importance(words, family, [concept]),
         *sentences.caution_one_leaf(words, family),
+        *caution_zones(site, family),
         words("caveat.sign"),
         words("caveat.absence"),
         *sentences.caution_scale(words, shown),

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from leaflineage.records import AtlasFamily, AtlasSpecimen
 from leaflineage.website import links, sentences
+from leaflineage.website.alarms import caution_zones, tell_family
 from leaflineage.website.charts import has_curve, make_number_curve, make_spread
 from leaflineage.website.context import Site, identify, is_built, species_of
 from leaflineage.website.figures import (
@@ -18,6 +19,7 @@ from leaflineage.website.figures import (
     make_rows,
     make_small_picture,
 )
+from leaflineage.website.leaves import view_leaf_picture
 from leaflineage.website.pages.concept import View
 from leaflineage.website.pages.families import MissingPage
 from leaflineage.website.pages.family import FamilyPage, Mistakes, MistakeView, Near
@@ -55,6 +57,7 @@ def view_family(
         sentences.caution_accuracy(words, family),
         sentences.caution_composition(words, family, drawn=site.index.drawn),
         *sentences.caution_one_leaf(words, family),
+        *caution_zones(site, family),
         sentences.caution_heat(words, site.index, list(specimens.values())),
         *sentences.caution_scale(words, list(specimens.values())),
         words("caveat.absence"),
@@ -73,12 +76,16 @@ def view_family(
         sentence=sentences.open_family(site, page, family),
         account=sentences.account_for(words, family),
         warning=words("caveat.mostly_rest") if is_mostly_rest(family) else None,
+        alarm=tell_family(site, family),
         count=count,
         n_concepts=len(family.concepts),
         plate=choose_plate(site, page, family, specimens),
         label=make_label(site, page, family),
         bars=make_importance_bars(site, family),
-        cards=tuple(make_card(site, page, family, concept, specimens) for concept in family.concepts),
+        cards=tuple(
+            make_card(site, page, family, each, specimens, leaf=view_leaf_picture(site, page, each))
+            for each in family.concepts
+        ),
         cards_caption=_caption_cards(site, family),
         whole=_view_whole(site, page, family),
         rows=rows,

@@ -7,6 +7,7 @@ from typing import Any
 
 from leaflineage.records import Accuracy
 from leaflineage.website import links, sentences
+from leaflineage.website.alarms import view_alarm
 from leaflineage.website.assumptions import list_assumptions, name_mostly_unexplained, uses_semi_nmf
 from leaflineage.website.context import Site, is_built
 from leaflineage.website.pages.method import Group, MethodPage
@@ -43,6 +44,7 @@ def view_method(site: Site) -> MethodPage:
         strips_alt=tell_strips(site, strips) if strips else "",
         strips_caption=words("strips.caption", n=len(built)),
         trust_rows=view_trust_rows(site),
+        alarm=view_alarm(site),
         classifier=_describe_classifier(site),
         figures=_list_figures(site),
         settings=_group_settings(run.settings),

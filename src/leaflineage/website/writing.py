@@ -5,12 +5,12 @@ from __future__ import annotations
 import filecmp
 import gzip
 import hashlib
+import html
 import json
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from xml.sax.saxutils import escape as escape_xml
 
 from leaflineage.errors import SiteError
 from leaflineage.website import links
@@ -46,8 +46,8 @@ class Writer:
 
     Attributes
     ----------
-    addresses : set of str
-        Everything that the site will hold.
+    addresses : dict
+        Everything that the site will hold, and its bytes.
     kept : set of str
         What of it lies in the site already.
     pictures : set of str
@@ -58,7 +58,7 @@ class Writer:
         self.staging = staging
         self.out = out
         self.run = run
-        self.addresses: set[str] = set()
+        self.addresses: dict[str, int] = {}
         self.kept: set[str] = set()
         self.pictures: set[str] = set()
         self._folders: set[str] = set()
@@ -69,7 +69,6 @@ class Writer:
         if folder not in self._folders:
             (self.staging / folder).mkdir(parents=True, exist_ok=True)
             self._folders.add(folder)
-        self.addresses.add(address)
         return self.staging / address
 
     def write(self, address: str, data: bytes) -> None:
@@ -77,34 +76,45 @@ class Writer:
         if address in self.addresses:
             raise SiteError(f"Two files would stand at {address}. This is a defect of the bake: report it.")
         self.open(address).write_bytes(data)
+        self.addresses[address] = len(data)
 
     def link_picture(self, path: str) -> None:
         """Stage a picture of the run, unless the site has it already."""
         if path in self.pictures:
             return
-        if not (self.run / path).is_file():
+        try:
+            self.link_file(path, links.media(path))
+        except FileNotFoundError as error:
             raise SiteError(
                 f"The picture {path} is named by a record and is not in the run. Run the stages illustrate and "
                 "visualize again."
-            )
+            ) from error
         self.pictures.add(path)
-        self.link_file(self.run / path, links.media(path))
 
-    def link_file(self, source: Path, address: str) -> None:
-        """Stage a file of the run, unless the site has it already."""
-        if is_linked(source, self.out / address):
-            self.addresses.add(address)
+    def link_file(self, path: str, address: str) -> None:
+        """Stage a file of the run, unless the site has it already; ``path`` is relative to the run.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not there.
+        """
+        source = f"{self.run}/{path}"  # there are tens of thousands, and pathlib takes ten times as long
+        found = os.stat(source)  # noqa: PTH116
+        if is_linked(found, f"{self.out}/{address}"):
             self.kept.add(address)
         else:
             link_file(source, self.open(address))
+        self.addresses[address] = found.st_size
 
     def keep(self, addresses: Iterable[str]) -> bool:
         """Leave files in the site that are there already; return whether all of them are."""
-        wanted = list(addresses)
-        if not all((self.out / address).is_file() for address in wanted):
+        try:
+            sizes = {address: os.stat(f"{self.out}/{address}").st_size for address in addresses}  # noqa: PTH116
+        except OSError:
             return False
-        self.addresses.update(wanted)
-        self.kept.update(wanted)
+        self.addresses.update(sizes)
+        self.kept.update(sizes)
         return True
 
     def move_into_place(self, former: set[str]) -> int:
@@ -116,7 +126,7 @@ class Writer:
             os.replace(self.staging, self.out)
             return 0
         made: set[Path] = set()
-        for address in [*sorted(self.addresses - self.kept - {links.MANIFEST}), links.MANIFEST]:
+        for address in [*sorted(self.addresses.keys() - self.kept - {links.MANIFEST}), links.MANIFEST]:
             source, target = self.staging / address, self.out / address
             if target.is_file() and is_same(source, target):
                 continue
@@ -124,7 +134,7 @@ class Writer:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 made.add(target.parent)
             os.replace(source, target)
-        stale = sorted(former - self.addresses)
+        stale = sorted(former - self.addresses.keys())
         for address in stale:
             path = self.out / address
             path.unlink(missing_ok=True)
@@ -135,7 +145,7 @@ class Writer:
         return len(stale)
 
 
-def link_file(source: Path, target: Path) -> None:
+def link_file(source: str, target: Path) -> None:
     """Make a hard link, or a copy of the same time where the file system has none."""
     try:
         os.link(source, target)
@@ -145,10 +155,10 @@ def link_file(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def is_linked(source: Path, target: Path) -> bool:
+def is_linked(here: os.stat_result, target: str) -> bool:
     """Return whether a file of the site is the run's own, or a copy of it as it is now."""
     try:
-        there, here = target.stat(), source.stat()
+        there = os.stat(target)  # noqa: PTH116
     except OSError:
         return False
     if os.path.samestat(there, here):
@@ -181,5 +191,5 @@ def write_robots(sitemap: str | None) -> str:
 def write_sitemap(urls: list[str]) -> str:
     """Return a sitemap of absolute addresses."""
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">']
-    lines += [f"<url><loc>{escape_xml(url)}</loc></url>" for url in urls]
+    lines += [f"<url><loc>{html.escape(url, quote=False)}</loc></url>" for url in urls]
     return "\n".join([*lines, "</urlset>", ""])

@@ -114,10 +114,13 @@ class ConceptPage:
     crumbs: tuple[Link, ...]
     crumb: str
     title: str
-    name_note: str
+    whose: str
+    name_notes: tuple[str, ...]  # what the name means, and what others say of it
     determination: str | None  # who named it
+    line: str | None  # the address of the expert's line
     by_person: bool
     badges: tuple[Badge, ...]
+    alarms: str  # why it is flagged as a possible shortcut, in numbers; empty where it is not
     share: float
     share_interval: str | None
     sentence: str

@@ -22,6 +22,7 @@ class Card:
     against: bool
     told: str  # share and contribution with their intervals
     picture: Picture | None
+    leaf: Picture | None  # where on the leaf it is
     stability: str  # how much of it refits find again, in words
     badges: tuple[Badge, ...]
     crops: tuple[Picture, ...]
@@ -72,6 +73,7 @@ class FamilyPage:
     sentence: str
     account: str
     warning: str | None
+    alarm: str | None  # what of its importance may be shortcuts
     count: str
     n_concepts: int
     plate: tuple[tuple[Picture, str | None], ...]

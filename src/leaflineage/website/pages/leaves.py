@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from leaflineage.website.pages.parts import Picture
+from leaflineage.website.pages.parts import Bar, Interval, Picture
 
 
 @dataclass(frozen=True)
@@ -37,17 +36,21 @@ class LeafView:
 
 @dataclass(frozen=True)
 class ZoneBar:
-    """How much of a concept lies in a zone of the leaf."""
+    """How much more of a concept lies in a zone of the leaf than an even spread would put there."""
 
     label: str
+    bar: Bar
+    reach: Interval | None
+    times: str
     share: float
 
 
 @dataclass(frozen=True)
 class Zones:
-    """Where on the leaf a concept is: the drawing's shades by zone, in [0, 1], and bars of the strongest zones."""
+    """Where on the leaf a concept is: a picture, and bars of the zones in which there is most of it for their area."""
 
-    shades: Mapping[str, float]
+    picture: Picture | None
     bars: tuple[ZoneBar, ...]
-    alt: str
+    even: float  # where an even spread stands on the axis of the bars
     note: str
+    reasons: tuple[str, ...]  # for the suggested name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leaflineage.website.pages.alarms import Alarm
 from leaflineage.website.pages.charts import StripGroup, TrustRow
 from leaflineage.website.pages.home import Paper
 from leaflineage.website.pages.parts import Fact, Frame
@@ -29,6 +30,7 @@ class MethodPage:
     strips_alt: str
     strips_caption: str
     trust_rows: tuple[TrustRow, ...]
+    alarm: Alarm | None
     classifier: tuple[Fact, ...]
     figures: tuple[Fact, ...]
     settings: tuple[Group, ...]

@@ -114,4 +114,5 @@ class Frame:
     colophon: tuple[Fact, ...]
     rights: str  # what may be done with the pictures, or that nobody said
     report: str | None
+    left_out: str = ""  # why pictures of leaves are missing; empty where all are there
     linked: str = ""  # JSON-LD, escaped
