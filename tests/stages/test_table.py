@@ -498,9 +498,8 @@ def edit_specimen(context: Context, identifier: str, **changes: Any) -> None:
         ),
         (
             "group",
-            {
-                "probe", "factorize", "rank", "fidelity", "illustrate", "name", "recurse", "visualize", "explain", "collect",
-            },  # fmt: skip
+            {"probe", "factorize", "rank", "fidelity", "illustrate", "name"}
+            | {"recurse", "visualize", "explain", "collect"},
         ),
         ("credit", {"illustrate", "recurse", "visualize", "collect"}),
         ("licence", {"illustrate", "recurse", "visualize", "collect"}),

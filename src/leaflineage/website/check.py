@@ -136,7 +136,7 @@ def check_links(
             problems.append(Problem(page, "dead-link", f"{address} leads to no file of the site. Bake again."))
         elif parts.fragment:
             name = target.relative_to(root).as_posix()
-            # "betulaceae+ulmaceae" and "family=betulaceae" name options of pages that keep what is chosen in the address.
+            # "betulaceae+ulmaceae" and "family=betulaceae" are options of pages that keep what is chosen there.
             named = {each.rpartition("=")[2] for each in unquote(parts.fragment).split("+")}
             if not named <= ids.get(name, set()):
                 problems.append(Problem(page, "dead-anchor", f"{address}: {name} has no such id."))
