@@ -36,7 +36,7 @@ ZONE_TERMS = {
     zone.APEX: "apex",
     zone.BLADE: "lamina",
 }
-EDGE_TERMS = frozenset({"margin", "base", "apex", "lamina"})
+EDGE_TERMS = frozenset({"margin", "base", "apex"})
 # statistic, sign of its effect -> word, and the places it may follow; the first that holds is said
 PATTERN_WORDS: tuple[tuple[str, int, str, frozenset[str]], ...] = (
     ("lean", 1, "serrate", EDGE_TERMS),

@@ -40,7 +40,8 @@ from leaflineage.anatomy import (
     summarize_teeth,
     trace_margin,
 )
-from leaflineage.anatomy.labels import ZONE_NAMES
+from leaflineage.anatomy.labels import APEX, BASE, LEAF_ZONES, MARGIN, ZONE_NAMES
+from leaflineage.anatomy.naming import ENRICHED
 from leaflineage.concepts.crops import centre_box
 from leaflineage.concepts.encoding import encode
 from leaflineage.images import Frame, encode_webp
@@ -61,6 +62,8 @@ UNPLACED: dict[str, Any] = {
     "foreign_share": None,
     "border_share": None,
 }
+CROPPED_ZONES = (MARGIN, BASE, APEX)  # where a pattern of the outline may be told: crops are compared within one
+IN_ZONE = 0.1  # of a cell, for a crop around it to be of the zone
 N_STRONG = 10  # crops whose teeth say what a concept's pictures offer
 FEWEST = 5  # usable leaves, below which nothing is said of places
 LEAST_SHARE = 0.005  # of a concept's activation, for a zone to be told of
@@ -79,7 +82,7 @@ class _Leaf:
     specimen: Specimen
     cells: NDArray[np.float32]  # (rows, columns, 10)
     bins: NDArray[np.float32]  # (n_bins, rows · columns)
-    patterns: list[CropPattern]  # a concept each, of the square around its strongest cell
+    patterns: dict[int, CropPattern]  # by cell, of the square around it
     long_side: int
     length: float
     sure_of_axis: float
@@ -138,7 +141,7 @@ def _place(
     )
     suggested: Sequence[SuggestedName | None] = [None] * len(names)
     if context.config.anatomy.suggest:
-        tests, seen = _try_patterns(chosen, leaves, seed=derive_seed(seed, context.slug, "patterns"))
+        tests, seen = _try_patterns(chosen, leaves, placement, seed=derive_seed(seed, context.slug, "patterns"))
         suggested = suggest_names(placement, tests, seen, usable_share=usable_share)
     alarms = find_place_alarms(placement)
     canonical = average_on_leaf(chosen, np.stack([leaf.bins for leaf in leaves]))
@@ -175,15 +178,20 @@ def _read_leaves(
             continue
         lie = make_lie(frame)
         shape = (maps.shape[1], maps.shape[2])
+        cells = divide_cells(zones.labels, lie, shape)
+        wanted = {
+            find_strongest_cell(maps[position, ..., index], cells, zone)
+            for index in range(maps.shape[-1])
+            for zone in (None, *CROPPED_ZONES)
+        }
+        crop_side = context.config.concepts.crop_side
         leaves.append(
             _Leaf(
                 position=position,
                 specimen=listed[position],
-                cells=divide_cells(zones.labels, lie, shape),
+                cells=cells,
                 bins=fill_bins(zones, lie, shape),
-                patterns=_measure_crops(
-                    image, zones, frame, maps[position], crop_side=context.config.concepts.crop_side
-                ),
+                patterns=_measure_crops(image, zones, frame, shape, wanted, crop_side=crop_side),
                 long_side=max(image.shape[:2]),
                 length=zones.length,
                 sure_of_axis=zones.doubts.get("axis", 0.0),
@@ -192,35 +200,72 @@ def _read_leaves(
     return leaves, {**unread, **set_aside}
 
 
+def find_strongest_cell(
+    coefficient_map: NDArray[np.float32], cells: NDArray[np.float32], zone: int | None
+) -> int | None:
+    """Return the cell that holds most of a concept, of those that hold enough of a zone; None where none does.
+
+    Parameters
+    ----------
+    coefficient_map
+        (rows, columns).
+    cells
+        (rows, columns, 10): the part of each cell that each zone has.
+    """
+    if zone is None:
+        return int(coefficient_map.argmax())
+    inside = cells[..., zone] >= IN_ZONE
+    return int(np.where(inside, coefficient_map, -1).argmax()) if inside.any() else None
+
+
 def _measure_crops(
-    image: NDArray[np.uint8], zones: LeafZones, frame: Frame, maps: NDArray[np.float32], *, crop_side: float
-) -> list[CropPattern]:
-    """Return, a concept each, the statistics of the square around its strongest cell."""
+    image: NDArray[np.uint8],
+    zones: LeafZones,
+    frame: Frame,
+    shape: tuple[int, int],
+    wanted: set[int | None],
+    *,
+    crop_side: float,
+) -> dict[int, CropPattern]:
+    """Return the statistics of the squares around some cells of a map (rows, columns), by cell."""
     margin = trace_margin(zones)
     height, width = image.shape[:2]
-    patterns = []
-    for index in range(maps.shape[-1]):
-        row, column = divmod(int(maps[..., index].argmax()), maps.shape[1])
-        x, y = find_centre(frame, (row, column), (maps.shape[0], maps.shape[1]))
-        patterns.append(measure_crop(image, zones, margin, centre_box(x, y, width, height, crop_side=crop_side)))
+    patterns = {}
+    for cell in sorted(each for each in wanted if each is not None):
+        row, column = divmod(cell, shape[1])
+        x, y = find_centre(frame, (row, column), shape)
+        patterns[cell] = measure_crop(image, zones, margin, centre_box(x, y, width, height, crop_side=crop_side))
     return patterns
 
 
+def _choose_zone(placement: Placement, index: int) -> int | None:
+    """Return the zone that a concept's crops are taken in: its surest place, where that is one of the outline's."""
+    low = placement.within_leaf.low[index]
+    sure = [zone for zone in LEAF_ZONES if np.isfinite(low[zone]) and low[zone] >= ENRICHED]
+    surest = max(sure, key=lambda zone: low[zone], default=None)
+    return surest if surest in CROPPED_ZONES else None
+
+
 def _try_patterns(
-    maps: NDArray[np.float32], leaves: Sequence[_Leaf], *, seed: int
+    maps: NDArray[np.float32], leaves: Sequence[_Leaf], placement: Placement, *, seed: int
 ) -> tuple[list[PatternTest | None], list[Seen]]:
-    """Return each concept's pattern test, one picture a leaf, and what its pictures offer."""
+    """Return each concept's pattern test, on crops of one zone, one picture a leaf, and what its pictures offer."""
     firsts = list({leaf.specimen.group: number for number, leaf in reversed(list(enumerate(leaves)))}.values())[::-1]
-    peaks = maps.max(axis=(1, 2))  # (n_leaves, n_concepts)
+    scales = [leaf.specimen.px_per_mm for leaf in leaves]
     tests: list[PatternTest | None] = []
     seen = []
     for index in range(maps.shape[-1]):
-        patterns = [leaves[number].patterns[index] for number in firsts]
-        coefficients = peaks[firsts, index].astype(np.float64)
-        tests.append(contrast_patterns(coefficients, np.stack([each.values for each in patterns]), seed=seed + index))
+        zone = _choose_zone(placement, index)
+        found = [
+            (number, find_strongest_cell(maps[number, ..., index], leaves[number].cells, zone)) for number in firsts
+        ]
+        chosen = [(number, cell) for number, cell in found if cell is not None]
+        patterns = [leaves[number].patterns[cell] for number, cell in chosen]
+        coefficients = np.array([maps[number, ..., index].flat[cell] for number, cell in chosen], dtype=np.float64)
+        statistics = [each.values for each in patterns]
+        tests.append(contrast_patterns(coefficients, np.stack(statistics), seed=seed + index) if statistics else None)
         strong = np.argsort(-coefficients, kind="stable")[:N_STRONG]
         tooth_px, n_teeth = summarize_teeth([patterns[each] for each in strong])
-        scales = [leaf.specimen.px_per_mm for leaf in leaves]
         seen.append(
             Seen(
                 long_side_px=float(np.median([leaf.long_side for leaf in leaves])),

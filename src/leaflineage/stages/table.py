@@ -22,7 +22,7 @@ from leaflineage.stages.selection import choose_probe
 from leaflineage.store import hash_json
 
 PACKAGE = Path(__file__).resolve().parent.parent
-CONTRACTS = ("records.py", "store.py", "errors.py", "images.py")
+CONTRACTS = ("records.py", "store.py", "claims.py", "machine.py", "errors.py", "images.py")
 
 
 @dataclass(frozen=True)
@@ -529,7 +529,6 @@ STAGES: dict[str, Stage] = {
                 "stages/publishing.py",
                 "specimens/",
                 "expert_names.py",
-                "machine.py",
                 *CONTRACTS,
             ),
             inputs=_read_everything,
