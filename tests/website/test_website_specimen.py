@@ -15,6 +15,10 @@ from leaflineage.resources import find_resource
 from leaflineage.website import links
 from leaflineage.website.bake import bake
 from leaflineage.website.context import Site, list_all_crops
+from leaflineage.website.facts import RecordFacts, look_through
+from leaflineage.website.reading import read_index
+from leaflineage.website.rights import Rights
+from leaflineage.website.shown import FEWEST_PAGES, list_shown
 from leaflineage.website.view_specimen import view_specimen
 from leaflineage.website.words import Words
 
@@ -205,3 +209,20 @@ def test_maps_lie_over_the_small_leaves_and_the_page_fits_a_phone(
     assert drawn
     assert complaints == []
     context.close()
+
+
+def test_a_site_of_many_families_has_pages_of_the_specimens_that_tell_most(
+    run_folder: Path, record: FamilyRecord
+) -> None:
+    facts = {slug: look_through(run_folder, slug, None) for slug in ("betulaceae", "fagaceae")}
+    families = {family.slug: family for family in read_index(run_folder).families}
+    mistaken = [each.specimen for each in record.family.mistakes]
+    assert facts["betulaceae"].named[: len(mistaken)] == mistaken
+    everybody = list_shown(facts, families, Rights())
+    crowd = {**facts, **{f"family-{i:04d}": RecordFacts.pack("0" * 64, [], [], []) for i in range(1_000)}}
+    fewer = list_shown(crowd, families, Rights())
+    assert set(fewer) <= set(everybody)
+    assert set(mistaken) <= set(fewer)
+    for slug, found in facts.items():
+        shown = [name for name, each in fewer.items() if each.slug == slug]
+        assert set(shown) == set(found.named[:FEWEST_PAGES])

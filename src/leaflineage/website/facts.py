@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from leaflineage.records import FamilyRecord
 from leaflineage.website.reading import parse_record
 
 TEXT = re.compile(rb'"((?:[^"\\]|\\.){1,300})"')  # longer ones are pictures
+WEIGHT_OF_TOP = 4  # of a top crop, beside one that is not
 Seen = tuple[str, str | None, str | None, str | None, str | None, str | None]
 
 
@@ -40,7 +42,7 @@ class RecordFacts:
     @classmethod
     def pack(cls, sha256: str, mentions: Iterable[str], specimens: Iterable[Seen], named: Iterable[str]) -> RecordFacts:
         """Return the facts of a record."""
-        return cls(sha256, pack_json([sorted(mentions), list(specimens), sorted(named)]))
+        return cls(sha256, pack_json([sorted(mentions), list(specimens), list(named)]))
 
     @property
     def mentions(self) -> list[str]:
@@ -54,13 +56,14 @@ class RecordFacts:
         return [tuple(each) for each in unpack_json(self.packed)[1]]
 
     @property
-    def named(self) -> frozenset[str]:
-        """Ids of those that a page of the family names.
+    def named(self) -> list[str]:
+        """Ids of those that a page of the family names, those first whose own page tells most.
 
-        That is where a crop is cut from it, one of a concept inside a concept included, where it was taken for another
-        family, stands for its own, or was made clearer.
+        That is where it was taken for another family, stands for its own, or was made clearer, or where a crop is cut
+        from it, one of a concept inside a concept included.
         """
-        return frozenset(unpack_json(self.packed)[2])
+        found: list[str] = unpack_json(self.packed)[2]
+        return found
 
 
 def pack_json(value: Any) -> bytes:
@@ -116,11 +119,18 @@ def _see(specimen: dict[str, Any]) -> Seen:
     return specimen["id"], family, genus, species, number, licence
 
 
-def _list_named(family: dict[str, Any]) -> set[str]:
-    """Return the ids of the specimens that a family's pages name."""
+def _list_named(family: dict[str, Any]) -> list[str]:
+    """Return the ids of the specimens that a family's pages name.
+
+    Mistakes come first, then the one that stands for the family and those in which a concept was made clearer, then by
+    how many crops are cut from each, the strongest of a concept counting most.
+    """
     inside = [part for each in family["concepts"] if each.get("recursion") for part in each["recursion"]["subconcepts"]]
-    owners = [*family.get("mistakes", [])]
+    first = [each["specimen"] for each in family.get("mistakes", [])]
+    first += [family["representative"]] if family.get("representative") else []
+    counts: Counter[str] = Counter()
     for concept in [*family["concepts"], *inside]:
-        owners += [*concept.get("crops", []), *concept.get("visualizations", [])]
-    named = {owner["specimen"] for owner in owners if owner.get("specimen")}
-    return named | ({family["representative"]} if family.get("representative") else set())
+        first += [each["specimen"] for each in concept.get("visualizations", []) if each.get("specimen")]
+        for crop in concept.get("crops", []):
+            counts[crop["specimen"]] += WEIGHT_OF_TOP if crop.get("kind", "top") == "top" else 1
+    return list(dict.fromkeys([*first, *sorted(counts, key=lambda name: (-counts[name], name))]))

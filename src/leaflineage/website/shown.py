@@ -9,6 +9,9 @@ from leaflineage.website.context import ShownSpecimen, join_species
 from leaflineage.website.facts import RecordFacts
 from leaflineage.website.rights import Rights, hide_listed, hide_queries
 
+MOST_PAGES = 3_400  # of specimens on a site: 24 a family where there are 142; what is left weighs no more than the rest
+FEWEST_PAGES = 12  # a family
+
 
 def list_shown(
     facts: Mapping[str, RecordFacts], families: Mapping[str, AtlasFamily], rights: Rights
@@ -16,11 +19,12 @@ def list_shown(
     """Return {id: specimen} of the references that have a page, family by family, queries aside.
 
     A specimen that may not be shown has none. One that several families' pages show has one page, made from its own
-    family's record where that shows it.
+    family's record where that shows it. A site of many families has pages of fewer specimens each.
     """
     shown: dict[str, ShownSpecimen] = {}
+    most = max(FEWEST_PAGES, MOST_PAGES // max(1, len(facts)))
     for slug, found in facts.items():
-        named = found.named
+        named = set(found.named[:most])
         for name, family, genus, species, number, licence in found.specimens:
             if name not in named or name in rights.withdrawn or not rights.allows(licence):
                 continue

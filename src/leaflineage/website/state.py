@@ -20,7 +20,7 @@ from leaflineage.website import links
 from leaflineage.website.facts import RecordFacts, pack_json, unpack_json
 
 STATE = "bake.jsonl"
-VERSION = 1
+VERSION = 2
 Span = tuple[int, int]  # where a part of a file begins, and how many bytes it has
 
 
