@@ -39,6 +39,8 @@ SMALL = (
     "visualize.steps=2",
 )
 DIED = 77
+# Every fifth write here; each of them, some minutes, with LEAFLINEAGE_EVERY_WRITE=1.
+EVERY = 1 if os.environ.get("LEAFLINEAGE_EVERY_WRITE") else 5
 
 pytestmark = [
     pytest.mark.slow,
@@ -70,16 +72,18 @@ def in_child(act: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def die_at_first_new_file(run: Path, *, before: bool) -> None:
-    """Build until the first file of the run that was not there yet is moved into place, and end there."""
+def die_at_new_file(run: Path, n: int, *, before: bool) -> None:
+    """Build until the n-th file of the run that was not there yet is moved into place, and end there."""
     proper = os.replace
+    n_new = 0
 
     def replace(source: os.PathLike[str] | str, target: os.PathLike[str] | str) -> None:
-        is_new = not Path(target).exists() and Path(target).is_relative_to(run)
-        if is_new and before:
+        nonlocal n_new
+        n_new += not Path(target).exists() and Path(target).is_relative_to(run)
+        if n_new >= n and before:
             os._exit(DIED)
         proper(source, target)
-        if is_new:
+        if n_new >= n:
             os._exit(DIED)
 
     os.replace = replace
@@ -91,11 +95,11 @@ def test_a_build_that_ends_at_each_of_its_writes_gives_the_same_bytes(undisturbe
     while status == DIED:
         # Every third death comes before its file is in place: the next one finds only the part.
         if deaths % 3 == 0:
-            assert in_child(lambda: die_at_first_new_file(run, before=True)) in (DIED, 0)
-        status = in_child(lambda: die_at_first_new_file(run, before=False))
+            assert in_child(lambda: die_at_new_file(run, 1, before=True)) in (DIED, 0)
+        status = in_child(lambda: die_at_new_file(run, EVERY, before=False))
         deaths += 1
     assert status == 0
-    assert deaths > 40
+    assert deaths > 100 / EVERY
     for part in run.rglob("*.part"):
         part.unlink()
     assert find_differences(undisturbed, run) == []
