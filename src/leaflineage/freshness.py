@@ -18,6 +18,8 @@ from leaflineage.stages.table import FAMILY_STAGES, STAGES, compute_fingerprint,
 from leaflineage.store import Store
 
 LAST = ("fidelity", "contrast", "name")  # family stages that only the atlas reads
+EXPLAINED = ("inspect", "extract", "factorize", "rank")  # what queries are explained by
+READERS = ("inspect", "probe", "extract")  # that read pictures, and leave out what they cannot read
 PROBED = ("fidelity", "name")  # that read the sample of all families
 N_TOLD = 3  # changes of one artifact that are told
 CHANGED = "its settings, inputs or code changed"
@@ -46,12 +48,29 @@ INPUTS = {
 def find_staleness(name: str, context: Context) -> str | None:
     """Say why an artifact must be made again, or None where it is fresh."""
     stage = STAGES[name]
-    return context.store.find_staleness(
+    reason = context.store.find_staleness(
         stage.record_path(context.slug),
         stage.kind,
         compute_fingerprint(stage, context),
         disposable=stage.list_disposable(context.slug),
     )
+    return reason or (_find_returned(name, context) if name in READERS else None)
+
+
+def _find_returned(name: str, context: Context) -> str | None:
+    """Say that a picture which could not be read when an artifact was made, though it was listed, is back since."""
+    stage = STAGES[name]
+    path = stage.record_path(context.slug)
+    missed = context.store.read_json(path, stage.kind).get("set_aside") or {}
+    files = {each.id: each.file for each in context.list_used()} if missed else {}
+    made = context.store.path(path).stat().st_mtime
+    for specimen in missed:
+        try:
+            if (context.specimens_root / files[specimen]).stat().st_ctime > made:
+                return f"{specimen} could not be read when it was made, and has changed since"
+        except (KeyError, OSError):
+            continue
+    return None
 
 
 def explain_staleness(name: str, context: Context) -> str | None:
@@ -79,7 +98,7 @@ def explain_change(known: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if not known:
         return CHANGED
     changes = []
-    before, after = known.get("settings", {}), now["settings"]
+    before, after = _flatten(known.get("settings", {})), _flatten(now["settings"])
     for key in sorted({*before, *after}):
         if before.get(key) != after.get(key):
             section, _, name = key.partition(".")
@@ -94,6 +113,17 @@ def explain_change(known: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if len(changes) > N_TOLD:
         changes = [*changes[:N_TOLD], f"{len(changes) - N_TOLD} more"]
     return ", ".join(changes) or CHANGED
+
+
+def _flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings by dotted key where a whole section was taken as one."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if "." not in key and isinstance(value, Mapping):
+            flat.update({f"{key}.{name}": inner for name, inner in value.items()})
+        else:
+            flat[key] = value
+    return flat
 
 
 def _write(value: Any) -> str:
@@ -153,13 +183,15 @@ def find_reasons(config: Config, run: Path) -> dict[str, dict[str, str]]:
         for slug in slugs:
             behind = follow(before, slug) or (f"{elsewhere} of another family is stale" if elsewhere else None)
             look(name, context.of(slug), behind)
+    ahead = next((each for each in EXPLAINED if found[each]), None)
+    found["explain"] = {}
+    look("explain", context, f"{ahead} is stale" if ahead else None)
     for slug in sorted({slug for name in list_cell_readers(context) for slug in found[name]}):
         if not has_activations(context.of(slug)):
             found["extract"].setdefault(slug, "its cells were dropped and are wanted again")
-    for name in ("explain", "collect"):
-        found[name] = {}
-        stale = next((each for each in found if found[each]), None)
-        look(name, context, f"{stale} is stale" if stale else None)
+    found["collect"] = {}
+    stale = next((each for each in found if found[each]), None)
+    look("collect", context, f"{stale} is stale" if stale else None)
     return found
 
 

@@ -148,6 +148,8 @@ def find_garbage(config: Config, run: Path) -> list[Garbage]:
             reason = "was killed while it was written"
         elif top not in OURS or name in wanted or name in site or top == CLAIMS:
             continue
+        elif name.endswith(".json") and f"{name.removesuffix('.json')}.webp" in wanted:
+            continue  # of one picture, so that a build that is stopped does not draw it again
         elif top == "specimens" and drawn:
             continue  # the herbarium's own, which the catalogue stands for
         elif top == "families" and not any(name.startswith(folder) for folder in built):

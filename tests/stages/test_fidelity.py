@@ -487,7 +487,7 @@ def test_dropped_cells_are_extracted_again_for_fidelity_alone(tiny_run: Path, ti
 def test_a_probe_to_be_made_again_counts_all_that_reads_it(tiny_copy: Path) -> None:
     (tiny_copy / "probe.safetensors").unlink()
     stale = {name: n for name, n in find_stale(load_tiny(), tiny_copy).items() if n}
-    assert stale == {"probe": 1, "extract": 3, "fidelity": 3, "collect": 1}
+    assert stale == {"probe": 1, "extract": 3, "fidelity": 3, "name": 3, "collect": 1}
     report = build_tiny(tiny_copy)  # it says what it said: nobody who reads it is made again
     assert [name for name, slugs in report.built.items() if slugs] == ["probe"]
 

@@ -14,7 +14,7 @@ from conftest import build_tiny, load_tiny
 from PIL import Image
 
 from leaflineage.errors import ActivationError
-from leaflineage.records import Recursion
+from leaflineage.records import Recursion, name_smaller
 from leaflineage.stages.context import Context
 from leaflineage.stages.recurse import _make_frame, _place_box
 from leaflineage.store import Store
@@ -121,17 +121,22 @@ def test_every_shown_concept_is_divided_into_a_tree(divided: Path) -> None:
 
 
 @pytest.mark.slow
+def name_all(picture: dict[str, Any]) -> list[str]:
+    """Return the paths of a picture and of its smaller copies."""
+    return [picture["image"], *(name_smaller(picture["image"], width) for width in picture["smaller"])]
+
+
 def test_every_picture_of_a_tree_is_there_and_every_specimen_is_known(divided: Path) -> None:
     record = read_record(divided)
     illustrated = json.loads((divided / "families/fagaceae/crops.json").read_text())["specimens"]
     assert not set(illustrated) & set(record["specimens"]), "no specimen is written twice"
     known = {**illustrated, **record["specimens"]}
-    named: set[str] = {facts["image"] for facts in record["specimens"].values()}
+    named: set[str] = {name for facts in record["specimens"].values() for name in name_all(facts)}
     for each in record["concepts"].values():
         for part in each["subconcepts"]:
             assert part["crops"]
             assert len(part["visualizations"]) == 1
-            named |= {picture["image"] for picture in part["visualizations"]}
+            named |= {name for picture in part["visualizations"] for name in name_all(picture)}
             coefficients = [crop["coefficient"] for crop in part["crops"]]
             assert coefficients == sorted(coefficients, reverse=True)
             for crop in part["crops"]:

@@ -39,7 +39,8 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         )
     chosen = choose_evenly(known, N_SCORED)
     fitted, families = [], []
-    for index, _, image, _ in read_specimens(context, chosen, {}):
+    set_aside: dict[str, str] = {}
+    for index, _, image, _ in read_specimens(context, chosen, set_aside):
         fitted.append(image)
         families.append(chosen[index].family)
     if not fitted:
@@ -64,6 +65,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         context.store.remove("head.safetensors")  # of a split before
     payload = record.model_dump(mode="json")
     payload["score_check"] = {"top1": check.top1, "n": check.n_specimens, "chance": check.chance}
+    payload["set_aside"] = set_aside
     return payload, files
 
 

@@ -81,7 +81,17 @@ class Stage:
 def _read_classifier(context: Context) -> dict[str, Any]:
     """Return what `inspect` found, less what depends on the specimens it looked at."""
     record = context.store.read_json("model.json", "model", stage="inspect")
-    volatile = ("fingerprint", "files", "basis", "split_error", "negative_energy", "score_check", "notes", "n_scored")
+    volatile = (
+        "fingerprint",
+        "files",
+        "basis",
+        "split_error",
+        "negative_energy",
+        "score_check",
+        "notes",
+        "n_scored",
+        "set_aside",
+    )
     return {"model": {key: value for key, value in record.items() if key not in volatile}}
 
 
