@@ -341,14 +341,14 @@ def test_a_site_that_is_not_whole_is_baked_again(
 def test_baking_again_keeps_the_settings_of_the_site(tiny_copy: Path) -> None:
     address = "https://example.org/atlas/"
     build_tiny(tiny_copy, f"site.base_url={address}", "site.repository=https://example.org/code")
-    sitemap, site = tiny_copy / "site" / "sitemap.xml", read_tree(tiny_copy / "site")
+    home, site = tiny_copy / "site" / "index.html", read_tree(tiny_copy / "site")
     assert CliRunner().invoke(main, ["bake", str(tiny_copy)]).exit_code == 0
     assert read_tree(tiny_copy / "site") == site
     assert build_tiny(tiny_copy, f"site.base_url={address}", "site.repository=https://example.org/code").all_fresh
     assert CliRunner().invoke(main, ["bake", str(tiny_copy), "--base-url", "https://other.org/"]).exit_code == 0
-    assert "other.org" in sitemap.read_text()
+    assert "other.org" in home.read_text()
     build_tiny(tiny_copy, f"site.base_url={address}", "site.repository=https://example.org/code")
-    assert "other.org" not in sitemap.read_text()
+    assert "other.org" not in home.read_text()
 
 
 def test_a_build_that_was_killed_goes_on_where_it_was(
