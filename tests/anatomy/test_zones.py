@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
+from skimage.transform import resize
 
 from leaflineage.anatomy import find_zones
 from leaflineage.anatomy.labels import APEX, BASE, BLADE, FOREIGN, MARGIN, MIDVEIN, PETIOLE, find_leaf
-from leaflineage.anatomy.zones import NO_LEAF, REASONS
+from leaflineage.anatomy.zones import NO_LEAF, REASONS, SIDE, _fit
 
 Mask = NDArray[np.bool_]
 
@@ -146,6 +147,16 @@ def test_tiny_pictures_are_taken_as_they_come(shape: tuple[int, int, int]) -> No
     found = find_zones(np.random.default_rng(1).integers(0, 255, shape).astype(np.uint8))
     assert found.labels.shape == shape[:2]
     assert 0 <= found.confidence <= 1
+
+
+@pytest.mark.parametrize("shape", [(224, 160, 3), (97, 256, 3), (5, 300, 3)])
+def test_a_small_picture_is_enlarged_as_scikit_image_does(shape: tuple[int, int, int]) -> None:
+    picture = np.random.default_rng(3).random(shape).astype(np.float32)
+    made = _fit(picture)
+    assert max(made.shape) == SIDE
+    assert made.shape[2] == 3
+    expected = resize(picture, made.shape, order=3, anti_aliasing=False)
+    np.testing.assert_allclose(np.clip(made, picture.min(), picture.max()), expected, atol=1e-5)
 
 
 def test_an_array_that_is_no_picture_is_refused() -> None:
