@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= -c constraints.txt
-PYTEST_FLAGS ?=
+PYTEST_FLAGS ?= --numprocesses=auto --dist=loadfile
 RUN ?= runs/herbarium
 
 # One thread a process: the same bits whatever else runs (CONTRIBUTING.md, "Same bits").
