@@ -44,10 +44,10 @@ def find_processor() -> str:
     return ", ".join(part for part in (platform.machine(), name) if part)
 
 
-def describe_maker() -> str:
-    """Return in one line what an artifact is made with here: versions and processor."""
+def describe_maker(accelerator: str = "") -> str:
+    """Return in one line what an artifact is made with here: versions and processor, and an accelerator where used."""
     versions = ", ".join(f"{name} {number}" for name, number in find_versions().items())
-    return f"{versions}; {find_processor()}"
+    return "; ".join(part for part in (versions, find_processor(), accelerator) if part)
 
 
 def describe_process() -> dict[str, str | int]:

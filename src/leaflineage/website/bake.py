@@ -36,6 +36,7 @@ from leaflineage.website.context import Site, is_built, make_url
 from leaflineage.website.facts import RecordFacts, look_through
 from leaflineage.website.family_bake import PARTS, bake_families, list_parts, write_parts
 from leaflineage.website.linked import write_citation
+from leaflineage.website.manifest import encode_manifest, read_hashes
 from leaflineage.website.reading import read_index
 from leaflineage.website.rendering import make_renderer
 from leaflineage.website.rights import WITHDRAWN, Images, Rights, read_withdrawn, redact_specimens
@@ -140,9 +141,11 @@ def bake(
             "budget_mb": budget_mb,
             "drawn": site.index.drawn,
             "images": images,
-            "files": sorted([*writer.addresses, links.MANIFEST]),
+            "files": sorted([*writer.addresses, links.MANIFEST, links.HASHES]),
         }
         writer.write(links.MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode("utf-8"))
+        known_hashes = read_hashes(out) if state.families else {}  # of what stays, as it was baked
+        writer.write(links.HASHES, encode_manifest(run, writer.hash_files(known_hashes)))
         forget_state(run)
         n_removed = writer.move_into_place(former)
     finally:

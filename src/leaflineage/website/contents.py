@@ -52,7 +52,7 @@ def list_pages(index: Index, shown: Mapping[str, ShownSpecimen] = NONE_SHOWN) ->
 
 def list_made(index: Index, base_url: str | None) -> list[str]:
     """Return the addresses of what is made beside the pages: data, and what scripts and machines read."""
-    made = [links.ATLAS_DATA, links.SCRIPT_WORDS, links.SEARCH_INDEX, links.CITATION, links.ROBOTS]
+    made = [links.ATLAS_DATA, links.HASHES, links.SCRIPT_WORDS, links.SEARCH_INDEX, links.CITATION, links.ROBOTS]
     made += [links.versioned_data(index.version)] if index.version is not None else []
     return [*made, links.SITEMAP] if base_url and not index.drawn else made
 

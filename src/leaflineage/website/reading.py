@@ -27,8 +27,8 @@ PLAIN = frozenset({float, int, bool, type(None)})
 SHORT = 40  # characters of texts that stand in many records
 
 
-def read_record(path: Path, model: type[R], name: str) -> R:
-    """Return a record of the run.
+def read_record(path: Path, model: type[R], name: str | None) -> R:
+    """Return a record of the run; its schema is held against ``name`` where that is given.
 
     Raises
     ------
@@ -40,7 +40,8 @@ def read_record(path: Path, model: type[R], name: str) -> R:
     except FileNotFoundError as error:
         raise _miss(path) from error
     record = parse_record(path, data, model)
-    _hold_schema(path, record, name)
+    if name is not None:
+        _hold_schema(path, record, name)
     return record
 
 

@@ -1,0 +1,595 @@
+"""Hold a run, or a site, against what it says of itself, at three levels.
+
+*bytes*: every file that the manifest stands for is there, whole, as it was written. *numbers*: those of a sample of
+families, computed again from the specimens and the classifier. *pictures*: those families' feature visualisations, sent
+through the classifier again; a picture must score as is stored of it. None is drawn again.
+
+A site knows no paths. Where the specimens and the classifier are not at hand, the first level alone is reached.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from leaflineage.config import DRAWN_CLASSIFIER, Config, check_paths, load_config
+from leaflineage.errors import (
+    ArtifactError,
+    ConfigError,
+    LeafLineageError,
+    ModelError,
+    SiteError,
+    SpecimenError,
+    suggest,
+)
+from leaflineage.herbarium import write_herbarium
+from leaflineage.machine import describe_maker
+from leaflineage.pipeline import list_drawn_families
+from leaflineage.recomputing import (
+    TOLERANCE,
+    Claim,
+    Difference,
+    Scratch,
+    compare_pictures,
+    compare_run,
+    compare_site,
+    find_wrong_specimens,
+)
+from leaflineage.records import AtlasFamily, AtlasRecord, Catalogue, RunManifest, Specimen
+from leaflineage.specimens import scan_specimens
+from leaflineage.stages.context import name_accelerator
+from leaflineage.stages.describing import FamilyArtifacts
+from leaflineage.stages.selection import choose_probe
+from leaflineage.stages.table import STAGES
+from leaflineage.store import Store, encode_json, hash_artifact
+from leaflineage.website import links
+from leaflineage.website.manifest import RUN_MANIFEST, read_manifest, read_run_manifest
+from leaflineage.website.reading import read_record
+
+Say = Callable[[str], None]
+FORMULAS = ("=", "+", "-", "@", "\t")  # with which a cell begins that got an apostrophe
+N_TOLD = 20  # files of which the first level tells one by one
+
+
+@dataclass
+class Level:
+    """What came of one level.
+
+    Attributes
+    ----------
+    name
+        "bytes", "numbers" or "pictures".
+    reached
+        Whether it was looked at.
+    said
+        What was looked at, or why it was not.
+    problems
+        A sentence a thing that is not as it was recorded.
+    """
+
+    name: str
+    reached: bool
+    said: str
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of all levels."""
+
+    place: Path
+    levels: list[Level]
+
+    @property
+    def problems(self) -> list[str]:
+        """What is not as it was recorded, at any level."""
+        return [each for level in self.levels for each in level.problems]
+
+    @property
+    def reached(self) -> list[str]:
+        """The names of the levels that were looked at."""
+        return [level.name for level in self.levels if level.reached]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which families are computed again: ``count`` of them by chance, those that are named, or all (None)."""
+
+    count: int | None = 2
+    names: tuple[str, ...] = ()
+    seed: int = 0
+
+    def take(self, names: Mapping[str, str]) -> list[str]:
+        """Return the slugs chosen of {slug: name}, in order.
+
+        Raises
+        ------
+        ConfigError
+            Where one that is named has no concepts there.
+        """
+        if self.names:
+            slugs = {name: slug for slug, name in names.items()} | {slug: slug for slug in names}
+            unknown = [name for name in self.names if name not in slugs]
+            if unknown:
+                raise ConfigError(
+                    f"--families asks for {unknown[0]}, and it has no concepts there.{suggest(unknown[0], slugs)} "
+                    f"Families with concepts: {', '.join(list(names.values())[:8])}."
+                )
+            return sorted({slugs[name] for name in self.names})
+        if self.count is None or self.count >= len(names):
+            return sorted(names)
+        return sorted(random.Random(self.seed).sample(sorted(names), self.count))
+
+
+def verify_run(
+    run: Path, config: Config, *, overrides: Sequence[str], device: str | None, choice: Choice, say: Say
+) -> Verdict:
+    """Hold a run against its manifest.
+
+    Parameters
+    ----------
+    config
+        What it was built with last.
+    overrides
+        Laid over that: where the specimens and the classifier are, if they have moved.
+    say
+        Told what is looked at.
+
+    Raises
+    ------
+    LeafLineageError
+        Where it is no finished run, or something named is not there.
+    """
+    manifest, store = read_run_manifest(run), Store(run)
+    say("bytes")
+    n, problems = _check_run_bytes(store, manifest)
+    level = Level("bytes", True, f"{n} files of the run were held against its manifest", problems)
+    base = config.model_dump(mode="json")
+    settings = load_config(None, overrides=overrides, flags={"run.device": device}, base=base, name=config.name)
+    root = run / "specimens" if settings.specimens.draw is not None else settings.specimens.root
+    catalogue = Catalogue.model_validate(store.read_json("catalogue.json", "catalogue", stage="scan"))
+    if settings.specimens.draw is None:
+        why = _find_missing(settings, overrides)
+        if why:
+            return Verdict(run, [level, *_skip(why)])
+    stated = {slug: name for name, slug in _read_families(store, manifest)}
+    source = _Source(
+        config=settings,
+        root=root or run,
+        catalogue=catalogue,
+        manifest=manifest,
+        families=stated,
+        pictures=run,
+        compare=lambda found, exact: compare_run(store, found, exact=exact),
+        claim=lambda slug: _read_claims(store, slug),
+    )
+    return Verdict(run, [level, *_check_families(source, choice, say)])
+
+
+def verify_site(site: Path, *, overrides: Sequence[str], device: str | None, choice: Choice, say: Say) -> Verdict:
+    """Hold a site against its manifest.
+
+    Parameters
+    ----------
+    overrides
+        Where the specimens and the classifier are: ``specimens.root=…``, ``classifier.source=…``.
+    say
+        Told what is looked at.
+
+    Raises
+    ------
+    LeafLineageError
+        Where it is no site with a manifest, or something named is not there.
+    """
+    manifest = read_manifest(site)
+    say("bytes")
+    problems = list(_check_files(site, manifest.files))
+    level = Level("bytes", True, f"{len(manifest.files)} files of the site were held against its manifest", problems)
+    if manifest.run is None:
+        return Verdict(site, [level, *_skip("the site's run had no manifest: bake it from a finished run")])
+    atlas = read_record(site / links.ATLAS_DATA, AtlasRecord, "atlas")
+    drawn = manifest.run.settings.get("specimens.draw") is not None
+    given = {override.partition("=")[0].strip() for override in overrides}
+    wanted = [key for key in ("specimens.root", "classifier.source") if key not in given]
+    if wanted and not (drawn and "specimens.root" not in given):
+        missing = " and ".join(f"--set {key}=…" for key in wanted)
+        return Verdict(site, [level, *_skip(f"a site knows no paths: say where they are with {missing}")])
+    settings = _rebuild_config(site, manifest.run, atlas, overrides, device)
+    with tempfile.TemporaryDirectory(prefix="leaflineage-verify-") as folder:
+        root = settings.specimens.root
+        if root is None:
+            root = Path(folder)
+            _draw(root, settings, say)
+        built = {each.slug: each for each in atlas.families if each.missing is None and each.concepts}
+        source = _Source(
+            config=settings,
+            root=root,
+            catalogue=_read_catalogue(site, settings, atlas),
+            manifest=manifest.run,
+            families={slug: each.name for slug, each in built.items()},
+            pictures=site,
+            compare=lambda found, exact: compare_site(site, built[found.selected.slug], found, exact=exact),
+            claim=lambda slug: _list_claims(built[slug]),
+        )
+        return Verdict(site, [level, *_check_families(source, choice, say)])
+
+
+def _skip(why: str) -> list[Level]:
+    return [Level(name, False, f"not reached: {why}") for name in ("numbers", "pictures")]
+
+
+def _find_missing(config: Config, overrides: Sequence[str]) -> str | None:
+    """Say which of a run's paths is not there any more; one that is given now has to be."""
+    try:
+        check_paths(config, None)
+    except ConfigError as error:
+        if overrides:
+            raise
+        places = [line.strip(" -") for line in str(error).splitlines() if line.startswith("  - ")]
+        return f"{'; '.join(places)}: say where it is with --set"
+    return None
+
+
+# --- bytes -----------------------------------------------------------------------------------------------------
+
+
+def _check_files(folder: Path, files: Mapping[str, str], *, may_miss: Sequence[str] = ()) -> Iterator[str]:
+    """Yield a sentence a file that is missing or not as it was written."""
+    for name, sha256 in files.items():
+        path = folder / name
+        try:
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except FileNotFoundError:
+            if name not in may_miss:
+                yield f"{name} is missing"
+            continue
+        except (OSError, ValueError) as error:
+            yield f"{name} cannot be read ({error})"
+            continue
+        if found != sha256:
+            yield f"{name} is not as it was written: its sha256 is {found[:12]}…, and {str(sha256)[:12]}… is recorded"
+
+
+def _check_run_bytes(store: Store, manifest: RunManifest) -> tuple[int, list[str]]:
+    """Return how many files were looked at, and what of them is not as it was written.
+
+    The manifest holds hashes of the records, and each record those of its files.
+    """
+    problems, n = [], 0
+    files = {**manifest.files, "catalogue.json": manifest.catalogue_sha256}
+    disposable = {
+        name for stage in STAGES.values() for record in manifest.artifacts
+        if record.startswith("families/") for name in stage.list_disposable(record.split("/")[1])
+    }  # fmt: skip
+    for name, sha256 in manifest.artifacts.items():
+        n += 1
+        try:
+            content = store.path(name).read_bytes()
+            record = json.loads(content)
+            kind = str(record["schema"]).removeprefix("leaflineage.").partition("/")[0]
+            same = hash_artifact(record) == sha256 and encode_json(kind, record) == content
+            listed = {str(key): str(value) for key, value in record["files"].items()}
+        except FileNotFoundError:
+            problems.append(f"{name} is missing")
+            continue
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, LeafLineageError):
+            problems.append(f"{name} is damaged")
+            continue
+        if not same:
+            problems.append(f"{name} is not as it was written: what it says has another sha256 than is recorded")
+        files.update({key: value for key, value in listed.items() if links.is_inside(key)})
+    problems += _check_files(store.folder, files, may_miss=sorted(disposable))
+    problems += _check_drawn(store)
+    return n + len(files), problems
+
+
+def _check_drawn(store: Store) -> Iterator[str]:
+    """Yield a sentence a drawn specimen, or map of its zones, that is not as it was drawn."""
+    for path in sorted(store.path("specimens").glob("*.json")):
+        record = store.read_json(path.relative_to(store.folder).as_posix(), "specimens", stage="draw")
+        files = record.get("files")
+        inside = (
+            {name: sha256 for name, sha256 in files.items() if links.is_inside(name)} if isinstance(files, dict) else {}
+        )
+        yield from _check_files(store.folder, inside)
+
+
+# --- numbers, pictures -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What families are computed again from, and what they are held against.
+
+    Attributes
+    ----------
+    root
+        The folder that specimens' files are relative to.
+    families
+        Those with concepts: {slug: name}.
+    pictures
+        The folder that paths of pictures are relative to.
+    compare, claim
+        Of a family: what differs from what is stored; what is stored of its pictures.
+    """
+
+    config: Config
+    root: Path
+    catalogue: Catalogue
+    manifest: RunManifest
+    families: Mapping[str, str]
+    pictures: Path
+    compare: Callable[[FamilyArtifacts, bool], list[Difference]]
+    claim: Callable[[str], list[Claim]]
+
+
+def _check_families(source: _Source, choice: Choice, say: Say) -> list[Level]:
+    """Compute a sample of families again; return the levels of numbers and of pictures."""
+    chosen = choice.take(source.families)
+    if not chosen:
+        return _skip("no family was asked for" if source.families else "no family has concepts")
+    config = source.config
+    here = describe_maker(name_accelerator(config.run.device))
+    exact = source.manifest.makers == [here]
+    specimens = config.specimens.model_copy(update={"root": source.root, "draw": None})
+    config = config.model_copy(update={"specimens": specimens})
+    numbers, pictures = Level("numbers", True, ""), Level("pictures", True, "")
+    n_specimens = n_pictures = 0
+    with tempfile.TemporaryDirectory(prefix="leaflineage-verify-") as folder:
+        scratch = Scratch(Path(folder), config, source.catalogue, say)
+        _hold_classifier(scratch, source.manifest)
+        if exact or source.config.specimens.draw is None:
+            _hold_specimens(scratch)
+        for slug in chosen:
+            name = source.families[slug]
+            if slug not in scratch.context.list_built():
+                numbers.problems.append(f"{name} cannot be computed again: the specimens or the classifier lack it")
+                continue
+            own = scratch.context.of(slug)
+            if exact or source.config.specimens.draw is None:
+                wrong = find_wrong_specimens(own, [each.id for each in own.specimens])
+                if wrong:
+                    more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+                    numbers.problems.append(
+                        f"{name} cannot be computed again: at {source.root} the picture of {wrong[0]}{more} is missing "
+                        "or another one than is recorded"
+                    )
+                    continue
+            found = scratch.compute(slug)
+            n_specimens += len(found.specimens)
+            try:
+                differences = source.compare(found, exact)
+            except LeafLineageError as error:
+                differences = [Difference(name, f"has damaged numbers: {error}")]
+            if differences:
+                more = (
+                    f" ({len(differences) - 1} more of its artifacts or arrays differ)" if len(differences) > 1 else ""
+                )
+                numbers.problems.append(f"{name}: {differences[0]}{more}")
+            say(f"{slug}: pictures")
+            whole = exact and not any(each.withheld for each in found.specimens)
+            try:
+                claims = source.claim(slug)
+                n_pictures += len(claims)
+                wrong_pictures = compare_pictures(source.pictures, claims, found, exact=whole)
+            except LeafLineageError as error:
+                wrong_pictures = [Difference(name, f"has no record of its pictures: {error}")]
+            if wrong_pictures:
+                more = f" ({len(wrong_pictures) - 1} more of its pictures differ)" if len(wrong_pictures) > 1 else ""
+                pictures.problems.append(f"{name}: {wrong_pictures[0]}{more}")
+            scratch.drop(slug)
+    named = ", ".join(source.families[slug] for slug in chosen[:8]) + (" …" if len(chosen) > 8 else "")
+    how = (
+        "every bit was to be equal"
+        if exact
+        else f"agreement to {TOLERANCE:g} was wanted, for other versions, another processor or several made them"
+    )
+    numbers.said = f"{named}, computed again from {n_specimens} specimens and the classifier; {how}"
+    pictures.said = (
+        f"{n_pictures} pictures of the same families, sent through the classifier again; none was drawn again"
+    )
+    return [numbers, pictures]
+
+
+def _hold_classifier(scratch: Scratch, manifest: RunManifest) -> None:
+    found = scratch.context.model.sha256
+    if found != manifest.classifier_sha256:
+        raise ModelError(
+            f"The classifier with the sha256 {manifest.classifier_sha256[:12]}… was wanted, and the one at "
+            f"{scratch.context.locate_classifier()} has {found[:12]}…. Say where the right one is: --set "
+            "classifier.source=…"
+        )
+
+
+def _hold_specimens(scratch: Scratch) -> None:
+    """Raise where the sample of all families, on which each is tried, is not what it was."""
+    sample = [each.id for each in choose_probe(scratch.context.catalogue, scratch.context.model)]
+    wrong = find_wrong_specimens(scratch.context, sample)
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise SpecimenError(
+            f"The specimens that are recorded were wanted at {scratch.context.specimens_root}, and the picture of "
+            f"{wrong[0]}{more} is missing there or another one. Say where they are: --set specimens.root=…"
+        )
+
+
+# --- what a run says -------------------------------------------------------------------------------------------
+
+
+def _read_families(store: Store, manifest: RunManifest) -> Iterator[tuple[str, str]]:
+    """Yield (name, slug) of the families of a run that have concepts."""
+    for record in manifest.artifacts:
+        parts = record.split("/")
+        if len(parts) == 3 and parts[0] == "families" and parts[2] == "importance.json":
+            family = store.read_json(f"families/{parts[1]}/family.json", "family", stage="collect")["family"]
+            yield str(family["name"]), parts[1]
+
+
+def _read_claims(store: Store, slug: str) -> list[Claim]:
+    """Return what a run says of a family's pictures."""
+    record = store.read_json(f"families/{slug}/visualizations.json", "visualizations", stage="visualize")
+    try:
+        listed = [(name, each) for name, several in record["visualizations"].items() for each in several]
+        listed += [("", record["family"])] if record["family"] else []
+        claims = [Claim(each["image"], each["kind"], name, each["score"]) for name, each in listed]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            f"families/{slug}/visualizations.json should list pictures with their scores, and does not ({error!r}). "
+            "Run the stage 'visualize' again: `leaflineage build`."
+        ) from error
+    return [each for each in claims if links.is_inside(each.path)]
+
+
+# --- what a site says ------------------------------------------------------------------------------------------
+
+
+def _list_claims(family: AtlasFamily) -> list[Claim]:
+    """Return what a site says of a family's pictures, whose paths are relative to its data."""
+    listed = [(each.id.rpartition("/")[2], picture) for each in family.concepts for picture in each.visualizations]
+    listed += [("", family.visualization)] if family.visualization else []
+    claims = [Claim(picture.image.removeprefix("../"), picture.kind, name, picture.score) for name, picture in listed]
+    outside = next((each.path for each in claims if not links.is_inside(each.path)), None)
+    if outside is not None:
+        raise SiteError(
+            f"{links.ATLAS_DATA} should name pictures of the site, and names {outside!r}, which is none. Do not trust "
+            "this site; bake it again."
+        )
+    return claims
+
+
+def _rebuild_config(
+    site: Path, manifest: RunManifest, atlas: AtlasRecord, overrides: Sequence[str], device: str | None
+) -> Config:
+    """Return the config that a site was made with, paths as they are given."""
+    base: dict[str, Any] = {"specimens": {}, "classifier": {"source": DRAWN_CLASSIFIER}}
+    for key, value in manifest.settings.items():
+        *tables, last = key.split(".")
+        table = base
+        for part in tables:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise SiteError(
+                    f"{site / links.HASHES} holds settings that contradict each other. Bake the site again."
+                )
+        table[last] = value
+    base["classifier"]["label_names"] = _list_outputs(site, atlas)
+    base["run"] = {**base.get("run", {}), "device": device or "auto"}
+    config = load_config(None, overrides=overrides, base=base, name="verify")
+    check_paths(config, None)
+    return config
+
+
+def _list_outputs(site: Path, atlas: AtlasRecord) -> list[str]:
+    """Return the name of each output, "-" for one that has none."""
+    named = {each.output_index: each.name for each in atlas.families if each.output_index is not None}
+    n = atlas.classifier.n_outputs
+    if n != len(named) + len(atlas.classifier.unnamed_outputs) or not all(0 <= index < n for index in named):
+        raise SiteError(
+            f"{site / links.ATLAS_DATA} should name each of the classifier's {n} outputs once, or say that it has no "
+            "name, and does not. Bake the site again."
+        )
+    return [named.get(index, "-") for index in range(n)]
+
+
+def _draw(root: Path, config: Config, say: Say) -> None:
+    """Draw a drawn atlas's leaves again."""
+    settings = config.specimens.draw
+    assert settings is not None, "a site whose specimens have no root is a drawn one"
+    say(f"drawing {settings.n} leaves a family")
+    families = list_drawn_families(config)
+    write_herbarium(root, families=families, n=settings.n, size=settings.size, seed=settings.seed)
+
+
+def _read_catalogue(site: Path, config: Config, atlas: AtlasRecord) -> Catalogue:
+    """Return the catalogue that a site's table gives; what is withheld there is sought among the specimens."""
+    path = site / links.SPECIMENS_DATA
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            listed = [_read_specimen(line) for line in csv.DictReader(stream)]
+    except (OSError, UnicodeDecodeError, csv.Error, pydantic.ValidationError) as error:
+        raise SiteError(
+            f"{path} should list the specimens, and cannot be read ({str(error).splitlines()[0]}). Bake the site "
+            "again, or get it anew from where it came."
+        ) from error
+    outside = next((each.file for each in listed if not links.is_inside(each.file)), None)
+    if outside is not None:
+        raise SiteError(
+            f"{path} should name files below [specimens] root, and names {outside!r}. Do not trust this site; bake it "
+            "again."
+        )
+    counts = {each.name: sum(e.family == each.name and e.set_aside is None for e in listed) for each in atlas.families}
+    short = {each.name for each in atlas.families if counts[each.name] < each.n_specimens}
+    if short and config.specimens.root is not None:
+        known = {each.id for each in listed}
+        scanned, _ = scan_specimens(
+            root=config.specimens.root,
+            catalogue=config.specimens.catalogue,
+            split=config.specimens.split,
+            max_pixels=config.specimens.max_pixels,
+            follow_symlinks=config.specimens.follow_symlinks,
+        )
+        others = [each for each in scanned.specimens if each.id not in known and each.family in short]
+        listed += [each.model_copy(update={"withheld": True}) for each in others]
+    listed.sort(key=lambda each: each.id)
+    families = sorted({each.family for each in listed if each.family is not None})
+    return Catalogue(specimens=listed, families=families)
+
+
+def _read_specimen(line: Mapping[str, str | None]) -> Specimen:
+    """Return a line of the table of specimens as the catalogue had it."""
+    fields = {name: _read_cell(cell) for name, cell in line.items() if name is not None and cell}
+    return Specimen.model_validate(fields)
+
+
+def _read_cell(cell: str) -> str:
+    return cell[1:] if cell[0] == "'" and cell[1:2] in FORMULAS else cell
+
+
+def is_run(place: Path) -> bool:
+    """Tell whether a folder is a run, and no site."""
+    return (place / RUN_MANIFEST).is_file() and (place / "catalogue.json").is_file()
+
+
+# --- in words --------------------------------------------------------------------------------------------------
+
+
+def write_verdict(verdict: Verdict) -> Iterator[str]:
+    """Yield the lines that tell a verdict."""
+    for level in verdict.levels:
+        if not level.reached:
+            yield f"{level.name}: {level.said}."
+            continue
+        end = "all is as it was recorded" if not level.problems else f"{len(level.problems)} not as recorded"
+        yield f"{level.name}: {level.said}: {end}."
+        for problem in level.problems[:N_TOLD]:
+            yield f"  {problem}."
+        if len(level.problems) > N_TOLD:
+            yield f"  … and {len(level.problems) - N_TOLD} more."
+    yield f"Reached: {', '.join(verdict.reached)}."
+
+
+def hold_verdict(verdict: Verdict) -> None:
+    """Raise where something is not as it was recorded.
+
+    Raises
+    ------
+    ArtifactError
+        It says at which levels.
+    """
+    wrong = [level for level in verdict.levels if level.problems]
+    if wrong:
+        counts = ", ".join(f"{len(level.problems)} at the level of {level.name}" for level in wrong)
+        raise ArtifactError(
+            f"{verdict.place} should be what it says of itself, and is not: {counts}; see above. Build the run again, "
+            "or get the site anew from where it came."
+        )
