@@ -193,7 +193,7 @@ def compare_tables(artifact: str, stored: bytes, again: bytes, *, exact: bool) -
 def _read_number(text: Any) -> float:
     try:
         return float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
@@ -248,9 +248,11 @@ def _walk(stored: Any, again: Any, place: str, exact: bool, found: list[tuple[fl
         for index, (one, other) in enumerate(zip(stored, again, strict=True)):
             _walk(one, other, f"{place}[{index}]", exact, found)
     elif _is_number(stored) and _is_number(again):
-        size = abs(stored - again)
-        if size > 0 and (exact or (isinstance(again, float) and not size <= TOLERANCE * max(1.0, abs(again)))):
-            found.append((float(size), place, f"is {stored:.6g} and not {again:.6g}: it differs by {size:.3g}"))
+        first, second = _read_number(stored), float(again)
+        size = abs(first - second)
+        if size != 0 and (exact or (isinstance(again, float) and not size <= TOLERANCE * max(1.0, abs(second)))):
+            message = f"is {first:.6g} and not {second:.6g}: it differs by {size:.3g}"
+            found.append((size if math.isfinite(size) else math.inf, place, message))
     elif stored != again and (exact or not isinstance(stored, str) or not isinstance(again, str)):
         found.append((math.inf, place, f"is {_shorten(stored)} and not {_shorten(again)}"))
 
@@ -340,7 +342,7 @@ def _compare_scores(stored: Mapping[str, Any] | None, again: Mapping[str, Any] |
         ("own_rank", "shows its concept at rank", RANK_TOLERANCE),
     ):
         one, other = stored.get(name), again[name]
-        if not _is_number(one) or not abs(one - other) <= (0 if exact else tolerance):
+        if not _is_number(one) or not abs(_read_number(one) - other) <= (0 if exact else tolerance):
             return f"{words} {other:g}, and {_shorten(one)} is stored of it"
     return None
 

@@ -9,7 +9,6 @@ A site knows no paths. Where the specimens and the classifier are not at hand, t
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import random
@@ -17,11 +16,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import pydantic
-
-from leaflineage.config import DRAWN_CLASSIFIER, Config, check_paths, load_config
+from leaflineage.config import Config, check_paths, load_config
 from leaflineage.errors import (
     ArtifactError,
     ConfigError,
@@ -44,8 +40,7 @@ from leaflineage.recomputing import (
     compare_site,
     find_wrong_specimens,
 )
-from leaflineage.records import AtlasFamily, AtlasRecord, Catalogue, RunManifest, Specimen
-from leaflineage.specimens import scan_specimens
+from leaflineage.records import AtlasFamily, AtlasRecord, Catalogue, RunManifest
 from leaflineage.stages.context import name_accelerator
 from leaflineage.stages.describing import FamilyArtifacts
 from leaflineage.stages.selection import choose_probe
@@ -53,10 +48,10 @@ from leaflineage.stages.table import STAGES
 from leaflineage.store import Store, encode_json, hash_artifact
 from leaflineage.website import links
 from leaflineage.website.manifest import RUN_MANIFEST, read_manifest, read_run_manifest
+from leaflineage.website.published import read_catalogue, rebuild_config
 from leaflineage.website.reading import read_record
 
 Say = Callable[[str], None]
-FORMULAS = ("=", "+", "-", "@", "\t")  # with which a cell begins that got an apostrophe
 N_TOLD = 20  # files of which the first level tells one by one
 
 
@@ -108,6 +103,11 @@ class Choice:
     names: tuple[str, ...] = ()
     seed: int = 0
 
+    @property
+    def is_none(self) -> bool:
+        """Whether no family is asked for."""
+        return self.count == 0 and not self.names
+
     def take(self, names: Mapping[str, str]) -> list[str]:
         """Return the slugs chosen of {slug: name}, in order.
 
@@ -153,6 +153,8 @@ def verify_run(
     say("bytes")
     n, problems = _check_run_bytes(store, manifest)
     level = Level("bytes", True, f"{n} files of the run were held against its manifest", problems)
+    if choice.is_none:
+        return Verdict(run, [level, *_skip("no family was asked for")])
     base = config.model_dump(mode="json")
     settings = load_config(None, overrides=overrides, flags={"run.device": device}, base=base, name=config.name)
     root = run / "specimens" if settings.specimens.draw is not None else settings.specimens.root
@@ -200,10 +202,12 @@ def verify_site(site: Path, *, overrides: Sequence[str], device: str | None, cho
     drawn = manifest.run.settings.get("specimens.draw") is not None
     given = {override.partition("=")[0].strip() for override in overrides}
     wanted = [key for key in ("specimens.root", "classifier.source") if key not in given]
+    if choice.is_none:
+        return Verdict(site, [level, *_skip("no family was asked for")])
     if wanted and not (drawn and "specimens.root" not in given):
         missing = " and ".join(f"--set {key}=…" for key in wanted)
         return Verdict(site, [level, *_skip(f"a site knows no paths: say where they are with {missing}")])
-    settings = _rebuild_config(site, manifest.run, atlas, overrides, device)
+    settings = rebuild_config(site, manifest.run, atlas, overrides, device)
     with tempfile.TemporaryDirectory(prefix="leaflineage-verify-") as folder:
         root = settings.specimens.root
         if root is None:
@@ -213,7 +217,7 @@ def verify_site(site: Path, *, overrides: Sequence[str], device: str | None, cho
         source = _Source(
             config=settings,
             root=root,
-            catalogue=_read_catalogue(site, settings, atlas),
+            catalogue=read_catalogue(site, settings, atlas),
             manifest=manifest.run,
             families={slug: each.name for slug, each in built.items()},
             pictures=site,
@@ -337,7 +341,7 @@ def _check_families(source: _Source, choice: Choice, say: Say) -> list[Level]:
     """Compute a sample of families again; return the levels of numbers and of pictures."""
     chosen = choice.take(source.families)
     if not chosen:
-        return _skip("no family was asked for" if source.families else "no family has concepts")
+        return _skip("no family has concepts")
     config = source.config
     here = describe_maker(name_accelerator(config.run.device))
     exact = source.manifest.makers == [here]
@@ -467,40 +471,6 @@ def _list_claims(family: AtlasFamily) -> list[Claim]:
     return claims
 
 
-def _rebuild_config(
-    site: Path, manifest: RunManifest, atlas: AtlasRecord, overrides: Sequence[str], device: str | None
-) -> Config:
-    """Return the config that a site was made with, paths as they are given."""
-    base: dict[str, Any] = {"specimens": {}, "classifier": {"source": DRAWN_CLASSIFIER}}
-    for key, value in manifest.settings.items():
-        *tables, last = key.split(".")
-        table = base
-        for part in tables:
-            table = table.setdefault(part, {})
-            if not isinstance(table, dict):
-                raise SiteError(
-                    f"{site / links.HASHES} holds settings that contradict each other. Bake the site again."
-                )
-        table[last] = value
-    base["classifier"]["label_names"] = _list_outputs(site, atlas)
-    base["run"] = {**base.get("run", {}), "device": device or "auto"}
-    config = load_config(None, overrides=overrides, base=base, name="verify")
-    check_paths(config, None)
-    return config
-
-
-def _list_outputs(site: Path, atlas: AtlasRecord) -> list[str]:
-    """Return the name of each output, "-" for one that has none."""
-    named = {each.output_index: each.name for each in atlas.families if each.output_index is not None}
-    n = atlas.classifier.n_outputs
-    if n != len(named) + len(atlas.classifier.unnamed_outputs) or not all(0 <= index < n for index in named):
-        raise SiteError(
-            f"{site / links.ATLAS_DATA} should name each of the classifier's {n} outputs once, or say that it has no "
-            "name, and does not. Bake the site again."
-        )
-    return [named.get(index, "-") for index in range(n)]
-
-
 def _draw(root: Path, config: Config, say: Say) -> None:
     """Draw a drawn atlas's leaves again."""
     settings = config.specimens.draw
@@ -508,51 +478,6 @@ def _draw(root: Path, config: Config, say: Say) -> None:
     say(f"drawing {settings.n} leaves a family")
     families = list_drawn_families(config)
     write_herbarium(root, families=families, n=settings.n, size=settings.size, seed=settings.seed)
-
-
-def _read_catalogue(site: Path, config: Config, atlas: AtlasRecord) -> Catalogue:
-    """Return the catalogue that a site's table gives; what is withheld there is sought among the specimens."""
-    path = site / links.SPECIMENS_DATA
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            listed = [_read_specimen(line) for line in csv.DictReader(stream)]
-    except (OSError, UnicodeDecodeError, csv.Error, pydantic.ValidationError) as error:
-        raise SiteError(
-            f"{path} should list the specimens, and cannot be read ({str(error).splitlines()[0]}). Bake the site "
-            "again, or get it anew from where it came."
-        ) from error
-    outside = next((each.file for each in listed if not links.is_inside(each.file)), None)
-    if outside is not None:
-        raise SiteError(
-            f"{path} should name files below [specimens] root, and names {outside!r}. Do not trust this site; bake it "
-            "again."
-        )
-    counts = {each.name: sum(e.family == each.name and e.set_aside is None for e in listed) for each in atlas.families}
-    short = {each.name for each in atlas.families if counts[each.name] < each.n_specimens}
-    if short and config.specimens.root is not None:
-        known = {each.id for each in listed}
-        scanned, _ = scan_specimens(
-            root=config.specimens.root,
-            catalogue=config.specimens.catalogue,
-            split=config.specimens.split,
-            max_pixels=config.specimens.max_pixels,
-            follow_symlinks=config.specimens.follow_symlinks,
-        )
-        others = [each for each in scanned.specimens if each.id not in known and each.family in short]
-        listed += [each.model_copy(update={"withheld": True}) for each in others]
-    listed.sort(key=lambda each: each.id)
-    families = sorted({each.family for each in listed if each.family is not None})
-    return Catalogue(specimens=listed, families=families)
-
-
-def _read_specimen(line: Mapping[str, str | None]) -> Specimen:
-    """Return a line of the table of specimens as the catalogue had it."""
-    fields = {name: _read_cell(cell) for name, cell in line.items() if name is not None and cell}
-    return Specimen.model_validate(fields)
-
-
-def _read_cell(cell: str) -> str:
-    return cell[1:] if cell[0] == "'" and cell[1:2] in FORMULAS else cell
 
 
 def is_run(place: Path) -> bool:

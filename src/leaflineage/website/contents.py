@@ -69,9 +69,14 @@ def list_extras(run: Path, index: Index) -> dict[str, Path]:
 
 
 def hold_unique(addresses: Iterable[str]) -> None:
-    """Raise a SiteError if two files would stand at one address, in a file system that knows no case."""
+    """Raise a SiteError if an address leads out of the site, or two are one in a file system that knows no case."""
     seen: set[str] = set()
     for address in addresses:
+        if not links.is_inside(address):
+            raise SiteError(
+                f"Each page should stand inside the site, and one would stand at {address[:200]!r}. A slug or an id in "
+                "index.json or in a family's record is none of ours: run the stage collect again."
+            )
         if address.casefold() in seen:
             raise SiteError(
                 f"Each page needs an address of its own, and two stand at {address}. "

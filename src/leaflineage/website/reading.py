@@ -39,6 +39,10 @@ def read_record(path: Path, model: type[R], name: str | None) -> R:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise _miss(path) from error
+    except (OSError, ValueError) as error:  # a folder in its place; a name that no file can have
+        raise ArtifactError(
+            f"{path} is needed for the site and cannot be read ({error}). Run the stage collect again."
+        ) from error
     record = parse_record(path, data, model)
     if name is not None:
         _hold_schema(path, record, name)
