@@ -111,6 +111,6 @@ def _encode(value: Any, *, sort: bool = True) -> bytes:
         return text.encode("utf-8")
     except ValueError as error:
         raise ArtifactError(
-            f"The atlas was to be written as JSON, and index.json or a family's record holds what JSON has not ({error}). "
-            "Run the stage collect again."
+            f"The atlas was to be written as JSON, and index.json or a family's record holds what JSON has not "
+            f"({error}). Run the stage collect again."
         ) from error

@@ -22,6 +22,7 @@ from leaflineage.website import links
 from leaflineage.website.atlas_data import Part, write_atlas
 from leaflineage.website.comparing import ComparedFamily, Pairs, list_pairs, parse_compared
 from leaflineage.website.contents import (
+    hold_slugs,
     hold_unique,
     list_extras,
     list_listed,
@@ -193,6 +194,7 @@ def _look_at_run(
 ) -> _Known:
     """Read the index and look through the records."""
     index = read_index(run)
+    hold_slugs(index)
     rights = Rights(images, bool(index.licences.images), frozenset(read_withdrawn(run / WITHDRAWN)))
     built = [family.slug for family in index.families if is_built(family)]
     facts = {slug: look_through(run, slug, state.facts.get(slug)) for slug in built}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from leaflineage.website.view_specimen import view_specimen
 
 VENDORED = "vendor/minisearch.js"
 INLINED = "css/404.css"
+SLUG = re.compile(r"[a-z0-9-]{1,80}")
 NONE_SHOWN: Mapping[str, ShownSpecimen] = {}
 
 
@@ -66,6 +68,16 @@ def list_extras(run: Path, index: Index) -> dict[str, Path]:
             extras[links.importances_file(family.slug)] = folder / "importances.csv"
             extras[links.bank_file(family.slug)] = folder / "bank.safetensors"
     return {address: source for address, source in extras.items() if source.is_file()}
+
+
+def hold_slugs(index: Index) -> None:
+    """Raise a SiteError if a family's slug is none: it names folders of the run and of the site."""
+    for family in index.families:
+        if not SLUG.fullmatch(family.slug):
+            raise SiteError(
+                f"Each family needs a slug of lower-case letters, digits and hyphens, and index.json gives "
+                f"{family.slug[:200]!r} to {family.name[:200]!r}. Run the stage collect again."
+            )
 
 
 def hold_unique(addresses: Iterable[str]) -> None:
