@@ -89,7 +89,7 @@ def read_site(site: Path, root: Path) -> None:
         atlas = read_record(site / links.ATLAS_DATA, AtlasRecord, "atlas")
         assert run is not None
         overrides = (f"specimens.root={root}", "classifier.source=herbarium")
-        read_catalogue(site, rebuild_config(site, run, atlas, overrides, "cpu"), atlas)
+        read_catalogue(site, rebuild_config(site, run, atlas, overrides, "cpu"), atlas, root=root)
 
     ids: dict[str, set[str]] = {}
     hold(

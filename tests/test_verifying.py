@@ -177,6 +177,15 @@ def test_a_site_stands_for_every_file_it_has(tiny_run: Path) -> None:
     assert 'href="data/manifest.json"' in page
 
 
+def test_data_that_cannot_be_read_at_all_is_told_at_the_level_of_bytes(site: Path) -> None:
+    (site / links.ATLAS_DATA).unlink()
+    (site / links.ATLAS_DATA).write_text("{", encoding="utf-8")
+    verdict = check_site(site, "Fagaceae")
+    assert [each.partition(" ")[0] for each in verdict.problems] == [links.ATLAS_DATA]
+    assert verdict.reached == ["bytes"]
+    assert "files are damaged" in verdict.levels[1].said
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b", "a\\b", "", "c:/x"])
 def test_a_site_that_names_files_outside_itself_is_refused(site: Path, name: str) -> None:
     manifest = json.loads((site / links.HASHES).read_text(encoding="utf-8"))

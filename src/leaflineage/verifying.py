@@ -9,8 +9,6 @@ A site knows no paths. Where the specimens and the classifier are not at hand, t
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +26,7 @@ from leaflineage.errors import (
     suggest,
 )
 from leaflineage.herbarium import write_herbarium
+from leaflineage.integrity import check_files, check_run_files
 from leaflineage.machine import describe_maker
 from leaflineage.pipeline import list_drawn_families
 from leaflineage.recomputing import (
@@ -44,11 +43,10 @@ from leaflineage.records import AtlasFamily, AtlasRecord, Catalogue, RunManifest
 from leaflineage.stages.context import name_accelerator
 from leaflineage.stages.describing import FamilyArtifacts
 from leaflineage.stages.selection import choose_probe
-from leaflineage.stages.table import STAGES
-from leaflineage.store import Store, encode_json, hash_artifact
+from leaflineage.store import Store
 from leaflineage.website import links
 from leaflineage.website.manifest import RUN_MANIFEST, read_manifest, read_run_manifest
-from leaflineage.website.published import read_catalogue, rebuild_config
+from leaflineage.website.published import lay_settings, read_catalogue, rebuild_config
 from leaflineage.website.reading import read_record
 
 Say = Callable[[str], None]
@@ -149,32 +147,44 @@ def verify_run(
     LeafLineageError
         Where it is no finished run, or something named is not there.
     """
-    manifest, store = read_run_manifest(run), Store(run)
+    manifest = read_run_manifest(run)
     say("bytes")
-    n, problems = _check_run_bytes(store, manifest)
+    n, problems = check_run_files(Store(run), manifest)
     level = Level("bytes", True, f"{n} files of the run were held against its manifest", problems)
+    return Verdict(
+        run, [level, *_go_on(level, lambda: _compute_run(run, manifest, config, overrides, device, choice, say))]
+    )
+
+
+def _compute_run(
+    run: Path,
+    manifest: RunManifest,
+    config: Config,
+    overrides: Sequence[str],
+    device: str | None,
+    choice: Choice,
+    say: Say,
+) -> list[Level]:
+    """Return the levels of numbers and of pictures of a run."""
     if choice.is_none:
-        return Verdict(run, [level, *_skip("no family was asked for")])
-    base = config.model_dump(mode="json")
+        return _skip("no family was asked for")
+    store, base = Store(run), lay_settings(config.model_dump(mode="json"), manifest)
     settings = load_config(None, overrides=overrides, flags={"run.device": device}, base=base, name=config.name)
+    why = _find_missing(settings, overrides)
+    if why:
+        return _skip(why)
     root = run / "specimens" if settings.specimens.draw is not None else settings.specimens.root
-    catalogue = Catalogue.model_validate(store.read_json("catalogue.json", "catalogue", stage="scan"))
-    if settings.specimens.draw is None:
-        why = _find_missing(settings, overrides)
-        if why:
-            return Verdict(run, [level, *_skip(why)])
-    stated = {slug: name for name, slug in _read_families(store, manifest)}
     source = _Source(
         config=settings,
         root=root or run,
-        catalogue=catalogue,
+        catalogue=Catalogue.model_validate(store.read_json("catalogue.json", "catalogue", stage="scan")),
         manifest=manifest,
-        families=stated,
+        families={slug: name for name, slug in _read_families(store, manifest)},
         pictures=run,
         compare=lambda found, exact: compare_run(store, found, exact=exact),
         claim=lambda slug: _read_claims(store, slug),
     )
-    return Verdict(run, [level, *_check_families(source, choice, say)])
+    return _check_families(source, choice, say)
 
 
 def verify_site(site: Path, *, overrides: Sequence[str], device: str | None, choice: Choice, say: Say) -> Verdict:
@@ -194,20 +204,30 @@ def verify_site(site: Path, *, overrides: Sequence[str], device: str | None, cho
     """
     manifest = read_manifest(site)
     say("bytes")
-    problems = list(_check_files(site, manifest.files))
+    problems = list(check_files(site, manifest.files))
     level = Level("bytes", True, f"{len(manifest.files)} files of the site were held against its manifest", problems)
-    if manifest.run is None:
-        return Verdict(site, [level, *_skip("the site's run had no manifest: bake it from a finished run")])
-    atlas = read_record(site / links.ATLAS_DATA, AtlasRecord, "atlas")
-    drawn = manifest.run.settings.get("specimens.draw") is not None
+    return Verdict(
+        site, [level, *_go_on(level, lambda: _compute_site(site, manifest.run, overrides, device, choice, say))]
+    )
+
+
+def _compute_site(
+    site: Path, manifest: RunManifest | None, overrides: Sequence[str], device: str | None, choice: Choice, say: Say
+) -> list[Level]:
+    """Return the levels of numbers and of pictures of a site."""
+    if choice.is_none:
+        return _skip("no family was asked for")
+    if manifest is None:
+        return _skip("the site's run had no manifest of this version: build the run and bake it again")
+    drawn = manifest.settings.get("specimens.draw") is not None
     given = {override.partition("=")[0].strip() for override in overrides}
     wanted = [key for key in ("specimens.root", "classifier.source") if key not in given]
-    if choice.is_none:
-        return Verdict(site, [level, *_skip("no family was asked for")])
     if wanted and not (drawn and "specimens.root" not in given):
-        missing = " and ".join(f"--set {key}=…" for key in wanted)
-        return Verdict(site, [level, *_skip(f"a site knows no paths: say where they are with {missing}")])
-    settings = rebuild_config(site, manifest.run, atlas, overrides, device)
+        return _skip(
+            f"a site knows no paths: say where they are with {' and '.join(f'--set {key}=…' for key in wanted)}"
+        )
+    atlas = read_record(site / links.ATLAS_DATA, AtlasRecord, "atlas")
+    settings = rebuild_config(site, manifest, atlas, overrides, device)
     with tempfile.TemporaryDirectory(prefix="leaflineage-verify-") as folder:
         root = settings.specimens.root
         if root is None:
@@ -217,14 +237,24 @@ def verify_site(site: Path, *, overrides: Sequence[str], device: str | None, cho
         source = _Source(
             config=settings,
             root=root,
-            catalogue=read_catalogue(site, settings, atlas),
-            manifest=manifest.run,
+            catalogue=read_catalogue(site, settings, atlas, root=root),
+            manifest=manifest,
             families={slug: each.name for slug, each in built.items()},
             pictures=site,
             compare=lambda found, exact: compare_site(site, built[found.selected.slug], found, exact=exact),
             claim=lambda slug: _list_claims(built[slug]),
         )
-        return Verdict(site, [level, *_check_families(source, choice, say)])
+        return _check_families(source, choice, say)
+
+
+def _go_on(level: Level, compute: Callable[[], list[Level]]) -> list[Level]:
+    """Return the other levels; where files are damaged, what keeps them from being looked at is no error of its own."""
+    try:
+        return compute()
+    except LeafLineageError as error:
+        if not level.problems:
+            raise
+        return _skip(f"files are damaged, or what is needed is not there ({error})")
 
 
 def _skip(why: str) -> list[Level]:
@@ -241,71 +271,6 @@ def _find_missing(config: Config, overrides: Sequence[str]) -> str | None:
         places = [line.strip(" -") for line in str(error).splitlines() if line.startswith("  - ")]
         return f"{'; '.join(places)}: say where it is with --set"
     return None
-
-
-# --- bytes -----------------------------------------------------------------------------------------------------
-
-
-def _check_files(folder: Path, files: Mapping[str, str], *, may_miss: Sequence[str] = ()) -> Iterator[str]:
-    """Yield a sentence a file that is missing or not as it was written."""
-    for name, sha256 in files.items():
-        path = folder / name
-        try:
-            with path.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-        except FileNotFoundError:
-            if name not in may_miss:
-                yield f"{name} is missing"
-            continue
-        except (OSError, ValueError) as error:
-            yield f"{name} cannot be read ({error})"
-            continue
-        if found != sha256:
-            yield f"{name} is not as it was written: its sha256 is {found[:12]}…, and {str(sha256)[:12]}… is recorded"
-
-
-def _check_run_bytes(store: Store, manifest: RunManifest) -> tuple[int, list[str]]:
-    """Return how many files were looked at, and what of them is not as it was written.
-
-    The manifest holds hashes of the records, and each record those of its files.
-    """
-    problems, n = [], 0
-    files = {**manifest.files, "catalogue.json": manifest.catalogue_sha256}
-    disposable = {
-        name for stage in STAGES.values() for record in manifest.artifacts
-        if record.startswith("families/") for name in stage.list_disposable(record.split("/")[1])
-    }  # fmt: skip
-    for name, sha256 in manifest.artifacts.items():
-        n += 1
-        try:
-            content = store.path(name).read_bytes()
-            record = json.loads(content)
-            kind = str(record["schema"]).removeprefix("leaflineage.").partition("/")[0]
-            same = hash_artifact(record) == sha256 and encode_json(kind, record) == content
-            listed = {str(key): str(value) for key, value in record["files"].items()}
-        except FileNotFoundError:
-            problems.append(f"{name} is missing")
-            continue
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, LeafLineageError):
-            problems.append(f"{name} is damaged")
-            continue
-        if not same:
-            problems.append(f"{name} is not as it was written: what it says has another sha256 than is recorded")
-        files.update({key: value for key, value in listed.items() if links.is_inside(key)})
-    problems += _check_files(store.folder, files, may_miss=sorted(disposable))
-    problems += _check_drawn(store)
-    return n + len(files), problems
-
-
-def _check_drawn(store: Store) -> Iterator[str]:
-    """Yield a sentence a drawn specimen, or map of its zones, that is not as it was drawn."""
-    for path in sorted(store.path("specimens").glob("*.json")):
-        record = store.read_json(path.relative_to(store.folder).as_posix(), "specimens", stage="draw")
-        files = record.get("files")
-        inside = (
-            {name: sha256 for name, sha256 in files.items() if links.is_inside(name)} if isinstance(files, dict) else {}
-        )
-        yield from _check_files(store.folder, inside)
 
 
 # --- numbers, pictures -----------------------------------------------------------------------------------------

@@ -21,10 +21,10 @@ RUN_MANIFEST = "manifest.json"  # of the run
 
 def encode_manifest(run: Path, hashes: Mapping[str, str]) -> bytes:
     """Return the site's manifest: what the run's says, and the hash of each file by address."""
-    path = run / RUN_MANIFEST
-    known = read_record(path, RunManifest, None).model_dump(mode="json") if path.is_file() else None
-    if known is not None:
-        del known["files"]  # of the run's folder
+    try:
+        known = read_record(run / RUN_MANIFEST, RunManifest, None).model_dump(mode="json", exclude={"files"})
+    except ArtifactError:  # none, or one of an earlier version
+        known = None
     content = {"schema": SCHEMAS["site-manifest"], "files": dict(sorted(hashes.items())), "run": known}
     return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 import pydantic
 
 from leaflineage.config import DRAWN_CLASSIFIER, Config, check_paths, load_config
-from leaflineage.errors import SiteError
+from leaflineage.errors import ArtifactError, SiteError
 from leaflineage.records import AtlasRecord, Catalogue, RunManifest, Specimen
 from leaflineage.specimens import scan_specimens
 from leaflineage.website import links
 
+DRAWN_CATALOGUE = "catalogue.csv"  # beside drawn leaves
 FORMULAS = ("=", "+", "-", "@", "\t")  # with which a cell begins that got an apostrophe
 
 
@@ -28,22 +30,35 @@ def rebuild_config(
     SiteError, ConfigError
         If the site contradicts itself; if what is given is not there, or no config follows.
     """
-    base: dict[str, Any] = {"specimens": {}, "classifier": {"source": DRAWN_CLASSIFIER}}
+    names = _list_outputs(site, atlas)
+    base = {"specimens": {}, "classifier": {"source": DRAWN_CLASSIFIER, "label_names": names}, "run": {}}
+    base = lay_settings(base, manifest)
+    config = load_config(None, overrides=overrides, flags={"run.device": device}, base=base, name="verify")
+    check_paths(config, None)
+    return config
+
+
+def lay_settings(base: Mapping[str, Any], manifest: RunManifest) -> dict[str, Any]:
+    """Return the tables of a config with the settings of a manifest laid over them.
+
+    Raises
+    ------
+    ArtifactError
+        If the manifest's settings contradict each other.
+    """
+    values = copy.deepcopy(dict(base))
     for key, value in manifest.settings.items():
         *tables, last = key.split(".")
-        table = base
+        table = values
         for part in tables:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
-                raise SiteError(
-                    f"{site / links.HASHES} holds settings that contradict each other. Bake the site again."
+                raise ArtifactError(
+                    f"The settings of a manifest were to be followed, and {key} contradicts another of them. Build the "
+                    "run again, or get the site anew from where it came."
                 )
         table[last] = value
-    base["classifier"]["label_names"] = _list_outputs(site, atlas)
-    base["run"] = {**base.get("run", {}), "device": device or "auto"}
-    config = load_config(None, overrides=overrides, base=base, name="verify")
-    check_paths(config, None)
-    return config
+    return values
 
 
 def _list_outputs(site: Path, atlas: AtlasRecord) -> list[str]:
@@ -58,7 +73,7 @@ def _list_outputs(site: Path, atlas: AtlasRecord) -> list[str]:
     return [named.get(index, "-") for index in range(n)]
 
 
-def read_catalogue(site: Path, config: Config, atlas: AtlasRecord) -> Catalogue:
+def read_catalogue(site: Path, config: Config, atlas: AtlasRecord, *, root: Path) -> Catalogue:
     """Return the catalogue that a site's table gives; what is withheld there is sought among the specimens.
 
     Raises
@@ -83,17 +98,18 @@ def read_catalogue(site: Path, config: Config, atlas: AtlasRecord) -> Catalogue:
         )
     counts = {each.name: sum(e.family == each.name and e.set_aside is None for e in listed) for each in atlas.families}
     short = {each.name for each in atlas.families if counts[each.name] < each.n_specimens}
-    if short and config.specimens.root is not None:
-        known = {each.id for each in listed}
+    if short:
+        known, drawn = {each.id for each in listed}, config.specimens.draw is not None
         scanned, _ = scan_specimens(
-            root=config.specimens.root,
-            catalogue=config.specimens.catalogue,
+            root=root,
+            catalogue=root / DRAWN_CATALOGUE if drawn else config.specimens.catalogue,
             split=config.specimens.split,
             max_pixels=config.specimens.max_pixels,
             follow_symlinks=config.specimens.follow_symlinks,
         )
         others = [each for each in scanned.specimens if each.id not in known and each.family in short]
-        listed += [each.model_copy(update={"withheld": True}) for each in others]
+        same = {"split": listed[0].split} if drawn and listed else {}  # it is one of all drawn leaves
+        listed += [each.model_copy(update={"withheld": True, **same}) for each in others]
     listed.sort(key=lambda each: each.id)
     families = sorted({each.family for each in listed if each.family is not None})
     return Catalogue(specimens=listed, families=families)
