@@ -506,6 +506,58 @@ def check(site: Path, publish: bool) -> None:
     click.echo(f"{site}: nothing wrong found.")
 
 
+class _SampleType(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
+    """How many families, or which: "3", "Betulaceae,Fagaceae"."""
+
+    name = "n|a,b"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a number, or names."""
+        text = str(value).strip()
+        return int(text) if text.isdigit() else tuple(_split_names(text))
+
+
+@main.command()
+@click.argument("place", metavar="SITE_OR_RUN", type=click.Path(path_type=Path))
+@click.option("--families", type=_SampleType(), default="2", show_default=True, help="How many, by chance, or which.")
+@click.option("--all", "whole", is_flag=True, help="All families.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which families chance takes.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Where specimens and classifier are.")
+@click.option("--device", help='Where to compute: "auto", "cpu", "cuda".')
+@click.option("--quiet", is_flag=True, help="Say nothing of what is under way.")
+def verify(
+    place: Path,
+    families: Any,
+    whole: bool,
+    seed: int,
+    overrides: tuple[str, ...],
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Hold SITE_OR_RUN against its hashes, and compute a sample of families again from specimens and classifier.
+
+    A site knows no paths: --set specimens.root=… --set classifier.source=… Without them files alone are looked at.
+    """
+    from leaflineage import verifying
+    from leaflineage.upkeep import read_config
+
+    names = families if isinstance(families, tuple) else ()
+    choice = verifying.Choice(None if whole else families if not names else 0, () if whole else names, seed)
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
+
+    if verifying.is_run(place):
+        config = read_config(place)
+        verdict = verifying.verify_run(place, config, overrides=overrides, device=device, choice=choice, say=say)
+    else:
+        verdict = verifying.verify_site(place, overrides=overrides, device=device, choice=choice, say=say)
+    for line in verifying.write_verdict(verdict):
+        click.echo(line)
+    verifying.hold_verdict(verdict)
+
+
 @main.command()
 @click.argument("path", default="atlas.toml", type=click.Path(path_type=Path))
 @click.option("--workflow", is_flag=True, help="Also write a workflow that builds and publishes it on GitHub Pages.")

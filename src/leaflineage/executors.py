@@ -26,7 +26,7 @@ from leaflineage.config import Config
 from leaflineage.errors import LeafLineageError
 from leaflineage.freshness import find_staleness
 from leaflineage.machine import describe_maker
-from leaflineage.stages.context import Context
+from leaflineage.stages.context import Context, name_accelerator
 from leaflineage.stages.table import STAGES, describe_basis, shorten_basis
 from leaflineage.store import Store, hash_json
 
@@ -182,4 +182,5 @@ def _run(stage_name: str, context: Context) -> None:
         fingerprint=hash_json(basis),
         files=files,
         basis=shorten_basis(basis),
+        made_with=describe_maker(name_accelerator(context.config.run.device)),
     )

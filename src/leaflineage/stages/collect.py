@@ -44,7 +44,7 @@ from leaflineage.stages.gathering import (
     place_on_maps,
 )
 from leaflineage.stages.nearest import find_nearest_references
-from leaflineage.stages.publishing import encode_catalogue, publish_family
+from leaflineage.stages.publishing import SETTINGS, describe_artifacts, encode_catalogue, publish_family
 from leaflineage.stages.selection import list_specimens
 from leaflineage.store import encode_json, hash_json
 
@@ -126,6 +126,8 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         "catalogue_sha256": store.hash_file("catalogue.json"),
         "versions": find_versions(),
         "seed": context.config.run.seed,
+        "settings": context.config.settings(SETTINGS),
+        **describe_artifacts(context),
         "n_families": len(built),
         "names": matched[1],
     }

@@ -167,6 +167,16 @@ def _hash(path: Path, size: int, mtime_ns: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def name_accelerator(wanted: str) -> str:
+    """Return the name of the accelerator that a build computes on; empty where that is the processor itself."""
+    if wanted == "cpu" or choose_device(wanted) == "cpu":
+        return ""
+    import torch
+
+    device = choose_device(wanted)
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
 def choose_device(wanted: str) -> str:
     """Return the device to compute on: "auto" takes CUDA where torch finds it."""
     import torch

@@ -91,6 +91,7 @@ def _read_classifier(context: Context) -> dict[str, Any]:
         "notes",
         "n_scored",
         "set_aside",
+        "made_with",
     )
     return {"model": {key: value for key, value in record.items() if key not in volatile}}
 
@@ -519,11 +520,13 @@ STAGES: dict[str, Stage] = {
                 "atlas.doi",
                 "atlas.authors",
                 "atlas.licences",
-                "classifier.fit",
+                *CLASSIFIER_SETTINGS,
+                "classifier.trust_names",
                 "concepts",
                 "importance",
                 "visualize",
                 "specimens.split",
+                "specimens.max_pixels",
                 "specimens.min_specimens",
                 "specimens.draw",
                 "run.seed",
