@@ -311,7 +311,7 @@ def _print_report(report: Any, folder: Path) -> None:
             + more
         )
     if report.shard is not None and report.shard.number == 0:
-        click.echo("What the parts have in common is done: copy the run folder to where each is built, or build it here.")
+        click.echo("What the parts have in common is done: build them in this run folder, or in copies of it.")
         return
     if report.shard is not None:
         click.echo(
