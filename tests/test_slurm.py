@@ -82,7 +82,8 @@ def test_a_task_that_failed_does_not(programs: Path) -> None:
 def test_the_signal_before_the_end_reaches_the_build_and_is_waited_for(programs: Path) -> None:
     write_program(
         programs / "leaflineage",
-        "trap 'echo told; stop=1' TERM\necho begun\nwhile [ -z \"$stop\" ]; do sleep 0.05; done\necho finished; exit 75",
+        "trap 'echo told; stop=1' TERM\necho begun\n"
+        'while [ -z "$stop" ]; do sleep 0.05; done\necho finished\nexit 75',
     )
     process = start(programs, "atlas.sbatch", "my.toml", "runs/my")
     assert process.stdout is not None
