@@ -285,6 +285,12 @@ class Store:
         except ArtifactError:
             return {}
 
+    def read_makers(self) -> dict[str, str]:
+        """Return what made the artifacts, versions and processor in one line, by the path of their record."""
+        found = self.read_facts().get("made_with")
+        entries = found.items() if isinstance(found, dict) else ()
+        return {name: maker for name, maker in entries if isinstance(maker, str)}
+
     def load_hash_cache(self) -> dict[str, list[Any]]:
         """Read the volatile cache of file hashes; return the part that belongs to the specimens."""
         record = self.read_facts()
