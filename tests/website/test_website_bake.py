@@ -263,7 +263,8 @@ def test_files_of_a_former_bake_go_and_all_others_stay(tmp_path: Path) -> None:
     (site / "CNAME").write_text("example.org")
     gone = "families/betulaceae/concept-03.html"
     manifest = json.loads((site / links.MANIFEST).read_text())
-    manifest["files"].append(gone)
+    folder, _, name = gone.rpartition("/")
+    manifest["files"][folder].append(name)
     (site / links.MANIFEST).write_text(json.dumps(manifest))
     (site / gone).write_text("stale")
     assert bake(run).n_removed == 1

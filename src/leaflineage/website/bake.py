@@ -46,7 +46,7 @@ from leaflineage.website.surroundings import Surveyor, hash_facts
 from leaflineage.website.view_compare import make_compare_pages
 from leaflineage.website.view_map import make_map_data
 from leaflineage.website.words import Words
-from leaflineage.website.writing import Writer, pack, read_former, write_robots, write_sitemap
+from leaflineage.website.writing import Writer, fold_files, pack, read_former, write_robots, write_sitemap
 
 SITE_SCHEMA = "leaflineage.site/1"
 
@@ -140,9 +140,9 @@ def bake(
             "budget_mb": budget_mb,
             "drawn": site.index.drawn,
             "images": images,
-            "files": sorted([*writer.addresses, links.MANIFEST]),
+            "files": fold_files([*writer.addresses, links.MANIFEST]),
         }
-        writer.write(links.MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode("utf-8"))
+        writer.write(links.MANIFEST, (json.dumps(manifest, separators=(",", ":")) + "\n").encode("utf-8"))
         forget_state(run)
         n_removed = writer.move_into_place(former)
     finally:
