@@ -162,7 +162,7 @@ def write_visualizations(
             index = waiting[number]
             if not last and not took_off(picture, sitters[index].direction):
                 return
-            alpha = np.round(picture.opacity * 255).astype(np.uint8)
+            alpha = round_opacity(picture.opacity)
             # Colours are kept where a picture is transparent too: its score is taken from the file.
             content = encode_webp(np.dstack([picture.image, alpha]), quality=QUALITY, exact=True)
             facts = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,9 +25,18 @@ def encode_family(family: AtlasFamily) -> bytes:
     return _encode(_relocate(family.model_dump(mode="json")))
 
 
-def encode_specimens(specimens: Iterable[AtlasSpecimen]) -> bytes:
-    """Return specimens as their line in the data, joined by commas; their heat maps stay with the family's record."""
-    lines = [_encode(_relocate({**each.model_dump(mode="json"), "heatmaps": []})) for each in specimens]
+def encode_specimens(specimens: Iterable[AtlasSpecimen], with_page: Container[str]) -> bytes:
+    """Return specimens as their line in the data, joined by commas; their heat maps stay with the family's record.
+
+    Of one without a page the data hold neither what is near it nor the numbers that its family's table of importances
+    has of every image.
+    """
+    lines = []
+    for each in specimens:
+        left_out: dict[str, Any] = {"heatmaps": []}
+        if each.id not in with_page:
+            left_out |= {"neighbours": [], "importances": {}, "contributions": {}}
+        lines.append(_encode(_relocate({**each.model_dump(mode="json", exclude=set(left_out)), **left_out})))
     return b",".join(lines)
 
 
@@ -68,7 +77,7 @@ def write_atlas(
                 is_first = is_first and not data
             if not position:
                 write(b"\n]")
-        queries = encode_specimens(index.queries)
+        queries = encode_specimens(index.queries, {each.id for each in index.queries})
         write((b"" if is_first or not queries else b",\n") + queries + b"\n]}\n")
     return place, digest.hexdigest(), {slug: (found[0], found[1]) for slug, found in places.items()}
 
