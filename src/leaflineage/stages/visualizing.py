@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from leaflineage.featviz.maco import FeatureVisualization, visualize_concepts
 from leaflineage.featviz.precision import can_reduce, choose_precision, reduce_precision
 from leaflineage.featviz.spectrum import Palette, estimate_spectrum
-from leaflineage.images import encode_webp, fit_image, label_webp, shrink_webp
+from leaflineage.images import encode_webp, fit_image, label_webp, round_opacity, shrink_webp
 from leaflineage.records import name_smaller
 from leaflineage.stages.context import Context
 from leaflineage.stages.reading import read_specimens

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,13 +17,13 @@ from leaflineage.records import SCHEMAS, AtlasFamily, AtlasHeader, AtlasSpecimen
 from leaflineage.website import links
 from leaflineage.website.state import Span
 
-PICTURES = frozenset({"image", "heatmap", "attribution"})
+PICTURES = re.compile(rb'("(?:image|heatmap|attribution)":)("(?:[^"\\]|\\.)*")')
 Part = Path | Span  # a file of its own, or where it lies in the copy that is there
 
 
 def encode_family(family: AtlasFamily) -> bytes:
     """Return a family as its line in the data."""
-    return _encode(_relocate(family.model_dump(mode="json")))
+    return _relocate(_encode(family.model_dump(mode="json")))
 
 
 def encode_specimens(specimens: Iterable[AtlasSpecimen], with_page: Container[str]) -> bytes:
@@ -36,8 +37,8 @@ def encode_specimens(specimens: Iterable[AtlasSpecimen], with_page: Container[st
         left_out: dict[str, Any] = {"heatmaps": []}
         if each.id not in with_page:
             left_out |= {"neighbours": [], "importances": {}, "contributions": {}}
-        lines.append(_encode(_relocate({**each.model_dump(mode="json", exclude=set(left_out)), **left_out})))
-    return b",".join(lines)
+        lines.append(_encode({**each.model_dump(mode="json", exclude=set(left_out)), **left_out}))
+    return _relocate(b",".join(lines))
 
 
 def write_atlas(
@@ -98,19 +99,16 @@ def _read_parts(former: Path, parts: Mapping[str, Part]) -> Iterator[tuple[str, 
             stream.close()
 
 
-def _relocate(value: Any) -> Any:
-    """Return plain values with the paths of pictures relative to the data."""
-    if isinstance(value, dict):
-        return {key: _move(each) if key in PICTURES else _relocate(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_relocate(each) for each in value] if value and isinstance(value[0], dict | list) else value
-    return value
+def _relocate(encoded: bytes) -> bytes:
+    """Return JSON with the paths of pictures relative to the data; inside a text each of these quotes is escaped."""
+    return PICTURES.sub(_move, encoded)
 
 
-def _move(path: Any) -> Any:
-    if not isinstance(path, str) or not path or path.startswith("data:"):
-        return _relocate(path)
-    return links.relative(links.ATLAS_DATA, links.media(path))
+def _move(found: re.Match[bytes]) -> bytes:
+    path = json.loads(found[2])
+    if not path or path.startswith("data:"):
+        return found[0]
+    return found[1] + _encode(links.relative(links.ATLAS_DATA, links.media(path)))
 
 
 def _encode(value: Any, *, sort: bool = True) -> bytes:
