@@ -191,8 +191,12 @@ def test_each_map_says_under_itself_which_one_it_is(site: Path) -> None:
     assert text.count("<figcaption>Coefficient map: 6×6 cells, enlarged</figcaption>") == 2
     attribution = "Attribution map: where a small change of a pixel would change the concept most"
     assert text.count(f"<figcaption>{attribution}</figcaption>") == 2
-    for pair in re.findall(r'<div class="pair".*?\n</div>', text, re.DOTALL):
-        first, second = re.findall(r'class="heat pencil"[^>]*><image href="([^"]+)"', pair)
+    maps = dict(re.findall(r'<image id=(\S+) href="([^"]+)"', text))
+    pairs = re.findall(r'<div class="pair".*?\n</div>', text, re.DOTALL)
+    assert len(pairs) == 2
+    for pair in pairs:
+        anchors = re.findall(r'class="heat pencil"[^>]*><(?:image id=|use href="#)(\w+)', pair)
+        first, second = (maps[anchor] for anchor in anchors)
         assert second == first.replace("/heatmaps/", "/attributions/")
 
 

@@ -249,8 +249,7 @@ def _keep(known: _Known, writer: Writer, slug: str, former: FamilyState) -> bool
     addresses, pictures = former.list_files()
     if not writer.keep(addresses):
         return False
-    for picture in pictures:
-        writer.link_picture(picture)
+    writer.keep_pictures(pictures)
     for address in known.list_numbers(slug):
         writer.link_file(known.extras[address].relative_to(writer.run).as_posix(), address)
     return True

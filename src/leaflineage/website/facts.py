@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,9 @@ def pack_json(value: Any) -> bytes:
     return zlib.compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8"), 1)
 
 
+@lru_cache(maxsize=4)  # one after another, all that is packed together is asked for
 def unpack_json(packed: bytes) -> Any:
-    """Return what `pack_json` packed."""
+    """Return what `pack_json` packed, to be read alone."""
     return json.loads(zlib.decompress(packed))
 
 

@@ -108,6 +108,26 @@ class Writer:
             ) from error
         self.pictures.add(path)
 
+    def keep_pictures(self, paths: Iterable[str]) -> None:
+        """Stage pictures of the run, unless the site has them already, which here most of tens of thousands are."""
+        run, media, stat = f"{self.run}/", f"{self.out}/{links.media('-')[:-1]}", os.stat
+        known, kept, pictures, prefix = self.addresses, self.kept, self.pictures, links.media("-")[:-1]
+        for path in paths:
+            if path in pictures:
+                continue
+            try:
+                here, there = stat(run + path), stat(media + path)
+            except OSError:
+                self.link_picture(path)
+                continue
+            if here.st_ino == there.st_ino and here.st_dev == there.st_dev:
+                address = prefix + path
+                known[address] = here.st_size
+                kept.add(address)
+                pictures.add(path)
+            else:
+                self.link_picture(path)
+
     def link_file(self, path: str, address: str) -> None:
         """Stage a file of the run, unless the site has it already; ``path`` is relative to the run.
 
