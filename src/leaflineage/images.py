@@ -572,7 +572,7 @@ def label_webp(content: bytes, *, licence: str | None, credit: str | None, sourc
 
 
 def shrink_webp(content: bytes, *, width: int, quality: int) -> bytes:
-    """Return a WebP we wrote as a smaller one, ``width`` px wide, its XMP kept, its opacity as `round_opacity` has it."""
+    """Return a WebP we wrote as a smaller one, ``width`` px wide, its XMP kept, opacity as `round_opacity` has it."""
     with Image.open(io.BytesIO(content)) as image:
         size = (width, max(1, round(image.height * width / image.width)))
         small = image.resize(size, Image.Resampling.LANCZOS)
@@ -671,8 +671,8 @@ def _interpolate(values: NDArray[np.float64], places: NDArray[np.float64], *, ax
 def _make_xmp(*, licence: str | None, credit: str | None, source: str | None) -> bytes:
     """Make a small XMP packet, or none where there is nothing to say.
 
-    It stands in tens of thousands of small pictures: no namespace but those used, no padding, and no wrapper, which only
-    formats need that have no place of their own for it.
+    It stands in tens of thousands of small pictures: no namespace but those used, no padding, and no wrapper, which
+    only formats need that have no place of their own for it.
     """
     if not (licence or credit or source):
         return b""
