@@ -150,8 +150,7 @@ def _encode_picture(slug: str, picture: Visualization | None, width: int, number
 
 def make_script_words(site: Site) -> str:
     """Return the script that defines ``LEAFLINEAGE_WORDS``: what scripts say."""
-    of_search = {f"search_{name}": text for name, text in site.words.table("search").items()}
-    return f"const LEAFLINEAGE_WORDS = {dump_script({**site.words.table('script'), **of_search})};\n"
+    return f"const LEAFLINEAGE_WORDS = {dump_script(site.words.table('script'))};\n"
 
 
 def dump_script(data: Any) -> str:
