@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= -c constraints.txt
-PYTEST_FLAGS ?=
+PYTEST_FLAGS ?= --numprocesses=auto --dist=loadfile
 RUN ?= runs/herbarium
 
 # One thread a process: the same bits whatever else runs (CONTRIBUTING.md, "Same bits").
@@ -66,7 +66,7 @@ $(INSTALLED): $(BUILD_FILES) | $(BIN)/python
 
 $(INSTALLED_DEV): $(BUILD_FILES) | $(BIN)/python
 	@echo "Installing LeafLineage with what its tests need into $(VENV) (torch is large: some minutes the first time)"
-	$(BIN)/python -m pip install $(CONSTRAINTS) -e '.[dev,train]'
+	$(BIN)/python -m pip install $(CONSTRAINTS) -e '.[dev,train,ray]'
 	@touch $(INSTALLED) $@
 
 # After the package: its build hook may install afresh what the site needs from npm, and nothing else.

@@ -43,7 +43,7 @@ from leaflineage.featviz.spectrum import Palette, compute_frequencies
 from leaflineage.model.folding import fold_batch_norms
 
 SHIPPED = Path(leaflineage.__file__).parent / "herbarium" / "classifier"
-PALETTE = Palette(np.array([0.55, 0.6, 0.45]), np.diag([0.2, 0.05, 0.03]))
+PALETTE = Palette(np.array([0.55, 0.6, 0.45]), np.diag([0.03, 0.05, 0.2]), reach=np.array([[-2.3, -2.0], [2.6, 3.0]]))
 PEER_SIDES = (0.25, 0.30)  # of a picture: the squares that Horama cuts, though (0.20, 0.25) is what it is asked for
 SCORED_DEVIATION = 0.15  # of the scored squares' centres, of a picture's side: Horama's; ours is 0.11
 N_SCORED = 64

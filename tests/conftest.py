@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
@@ -71,11 +72,16 @@ def find_differences(one: Path, other: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny atlas, built once; whoever changes it copies it first."""
-    run = tmp_path_factory.mktemp("tiny") / "run"
-    report = build_tiny(run)
-    assert report.problems == []
-    return run
+    """The tiny atlas, built once for all processes of a session; whoever changes it copies it first."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "whole").exists():
+            assert build_tiny(folder / "run").problems == []
+            (folder / "whole").touch()
+    return folder / "run"
 
 
 @pytest.fixture

@@ -407,7 +407,9 @@ def mu_fidelity(
 # --- feature visualization -----------------------------------------------------------------------------------
 
 
-def paint_plainly(magnitude: Floats, phase: Floats, centre: Floats, mixing: Floats) -> Floats:
+def paint_plainly(
+    magnitude: Floats, phase: Floats, centre: Floats, mixing: Floats, reach: Floats | None = None
+) -> Floats:
     """Return (3, size, size) colours: each wave added by itself, with its mirror image where it has one."""
     _, size, n_columns = magnitude.shape
     rows, columns = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
@@ -419,6 +421,13 @@ def paint_plainly(magnitude: Floats, phase: Floats, centre: Floats, mixing: Floa
                 has_mirror = column > 0 and 2 * column != size
                 wave = magnitude[channel, row, column] * np.cos(angle) / size**2
                 channels[channel] += (2 if has_mirror else 1) * wave
+    for channel in range(2) if reach is not None else ():
+        for place in np.ndindex(size, size):
+            value = channels[channel][place]
+            low, high = float(reach[0, channel]), float(reach[1, channel])
+            half, shift = (high - low) / 2, math.atanh(-(high + low) / (high - low))
+            steepness = math.cosh(shift) ** 2 / half
+            channels[channel][place] = half * (math.tanh(steepness * value + shift) - math.tanh(shift))
     colours = np.zeros((3, size, size))
     for colour in range(3):
         logit = centre[colour] + sum(mixing[colour, channel] * channels[channel] for channel in range(3))

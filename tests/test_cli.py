@@ -328,6 +328,20 @@ def test_init_writes_a_workflow_for_the_config_too(folder: Path) -> None:
     assert not (folder / "oaks.toml").exists()  # nothing is written where something is in the way
 
 
+def test_init_writes_a_workflow_in_parts(folder: Path) -> None:
+    assert call("init", "oaks.toml", "--workflow", "--shards", "3").exit_code == 0
+    text = (folder / ".github" / "workflows" / "pages.yml").read_text()
+    assert "leaflineage build oaks.toml --run runs/oaks --shard ${{ matrix.part }}/3 --quiet" in text
+    assert "part: [1, 2, 3]" in text
+    assert [word for word in ("CONFIG", "NAME", "NUMBERS", "SHARDS") if word in text] == []
+    assert "--workflow" in refuse("init", "elms.toml", "--shards", "3", code=2)
+
+
+def test_init_writes_the_scripts_of_a_job_array(folder: Path) -> None:
+    assert call("init", "oaks.toml", "--slurm").exit_code == 0
+    assert {path.name for path in folder.iterdir()} >= {"oaks.toml", "atlas.sbatch", "merge.sbatch"}
+
+
 @pytest.mark.parametrize("command", ["serve", "check"])
 def test_what_is_no_site_is_said(command: str) -> None:
     assert refuse(command, "nowhere").startswith("SiteError: ")

@@ -15,6 +15,7 @@ from leaflineage.cli import main
 from leaflineage.errors import ArtifactError
 from leaflineage.merging import merge
 from leaflineage.pipeline import Shard, build
+from leaflineage.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +44,7 @@ def test_families_are_shared_out_and_none_is_left_or_taken_twice() -> None:
     taken = [slug for number in (1, 2, 3) for slug in Shard(number, 3).take(slugs)]
     assert sorted(taken) == sorted(slugs)
     assert Shard(3, 3).take(slugs[:2]) == []
+    assert Shard(0, 3).take(slugs) == []  # what all have in common
 
 
 def test_parts_in_folders_of_their_own_join_to_the_bytes_of_a_whole_build(
@@ -50,6 +52,8 @@ def test_parts_in_folders_of_their_own_join_to_the_bytes_of_a_whole_build(
 ) -> None:
     join(tmp_path / "run", parts)
     assert find_differences(tiny_run, tmp_path / "run") == []
+    made_with = Store(tmp_path / "run").read_makers()
+    assert made_with == Store(tiny_run).read_makers()
 
 
 def test_parts_at_work_in_one_folder_at_once_join_to_the_same_bytes(tiny_run: Path, tmp_path: Path) -> None:
@@ -95,7 +99,7 @@ def test_what_is_no_part_is_said(tmp_path: Path) -> None:
         join(tmp_path / "run", [tmp_path])
 
 
-@pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b", "1/0"])
+@pytest.mark.parametrize("shard", ["0/0", "3/2", "2", "a/b", "1/0"])
 def test_what_is_no_shard_is_wrong_usage(shard: str) -> None:
     result = CliRunner().invoke(main, ["build", "--shard", shard])
     assert result.exit_code == 2

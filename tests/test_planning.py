@@ -9,6 +9,9 @@ from conftest import build_tiny, load_tiny
 
 from leaflineage.pipeline import warn_of_rest
 from leaflineage.planning import plan_build
+from leaflineage.sizing import estimate_size
+from leaflineage.stages.context import Context
+from leaflineage.store import Store
 
 
 def plan(run: Path, *overrides: str) -> list[str]:
@@ -38,7 +41,23 @@ def test_of_many_families_the_first_five_are_named() -> None:
 def test_a_plan_tells_the_rest_of_the_run_that_is_there(tiny_run: Path) -> None:
     said = plan(tiny_run)
     assert any("in the run folder, 3 families" in line for line in said)
+    assert any(line.startswith("Files: about ") and line.endswith(" in the site") for line in said)
     assert not any("warning" in line for line in said)
+
+
+def test_the_files_of_a_run_and_its_site_are_told_to_a_seventh(tiny_run: Path) -> None:
+    context = Context(Store(tiny_run), load_tiny())
+    size = estimate_size(
+        context.config,
+        {slug: len(context.of(slug).specimens) for slug in context.list_built()},
+        n_named=sum(each.output_index is not None for each in context.families),
+        specimens=context.list_used(),
+        n_queries=0,
+    )
+    files = [path for path in tiny_run.rglob("*") if path.is_file()]
+    of_site = [path for path in files if path.is_relative_to(tiny_run / "site")]
+    assert size.n_site == pytest.approx(len(of_site), rel=0.15)
+    assert size.n_run == pytest.approx(len(files) - len(of_site), rel=0.15)
 
 
 @pytest.mark.slow

@@ -72,6 +72,37 @@ def claim(run: Path, stage: str, slug: str, *, beat: float = BEAT, dead: float =
             path.unlink(missing_ok=True)
 
 
+def show_sign(run: Path) -> Path:
+    """Write a file by which a process elsewhere can tell that it sees this run folder; return its path.
+
+    Raises
+    ------
+    ArtifactError
+        Where the folder cannot be written.
+    """
+    sign = run / FOLDER / f"sign-{uuid.uuid4().hex}.part"
+    try:
+        sign.parent.mkdir(parents=True, exist_ok=True)
+        sign.touch()
+    except OSError as error:
+        raise ArtifactError(
+            f"A sign for the workers was to be written into {sign.parent}, and could not be "
+            f"({error.strerror or error}). Free some space, or name another folder with --run."
+        ) from error
+    return sign
+
+
+def look_again(folder: Path) -> None:
+    """See in a folder what another machine wrote: a network file system remembers for a while what it saw last.
+
+    Writing into the folder makes it ask again.
+    """
+    probe = folder / f".look-{uuid.uuid4().hex}.part"
+    with contextlib.suppress(OSError):  # not there yet, or not ours to write: then it is as it is
+        probe.touch()
+        probe.unlink()
+
+
 def list_claims(run: Path) -> list[dict[str, Any]]:
     """Return the claims on a run's tasks: stage, slug, host, pid, job, seconds since the last beat."""
     found = []

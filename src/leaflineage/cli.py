@@ -121,7 +121,7 @@ class _ShardType(click.ParamType):  # type: ignore[type-arg]  # generic in some 
         from leaflineage.pipeline import Shard
 
         number, slash, count = str(value).partition("/")
-        if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        if not (slash and number.isdigit() and count.isdigit() and 0 <= int(number) <= int(count) > 0):
             self.fail(f"{value!r} is no part of a build: say 1/4, 2/4, 3/4 and 4/4 for four parts.", param, ctx)
         return Shard(int(number), int(count))
 
@@ -129,7 +129,9 @@ class _ShardType(click.ParamType):  # type: ignore[type-arg]  # generic in some 
 @main.command()
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @_common
-@click.option("--shard", type=_ShardType(), help="Build one part of the families, as 2/8; join parts with merge.")
+@click.option("--shard", type=_ShardType(), help="Build one part of the families, as 2/8; join with merge.")
+@click.option("--ray", metavar="ADDRESS", help='Run tasks on a Ray cluster: its HOST:PORT, or "auto".')
+@click.option("--mixed", is_flag=True, help="Let workers of another processor or other versions join (--ray).")
 @click.option("--strict", is_flag=True, help="End with 1 where specimens or families were set aside.")
 def build(config: Path | None, overrides: tuple[str, ...], run: Path | None, out: Path | None, **flags: Any) -> None:
     """Build an atlas and its site: CONFIG, or the drawn herbarium where none is named."""
@@ -138,10 +140,13 @@ def build(config: Path | None, overrides: tuple[str, ...], run: Path | None, out
     from leaflineage.pipeline import build as build_atlas
     from leaflineage.progress import TerminalReporter
 
+    if flags["mixed"] and flags["ray"] is None:
+        raise click.UsageError("--mixed speaks of the workers of a Ray cluster: name one with --ray.")
     settings = _load(config, overrides, **flags)
     folder = run or Path("runs") / settings.name
     with TerminalReporter(Console(), quiet=flags["quiet"]) as reporter:
-        report = build_atlas(settings, folder, out=out, reporter=reporter, shard=flags["shard"])
+        chosen = {name: flags[name] for name in ("shard", "ray", "mixed")}
+        report = build_atlas(settings, folder, out=out, reporter=reporter, **chosen)
     if not flags["quiet"]:
         _print_report(report, folder)
     _judge_report(report, strict=flags["strict"])
@@ -305,6 +310,9 @@ def _print_report(report: Any, folder: Path) -> None:
             + "; ".join(f"{n} ({r})" for n, r in shown[:5])
             + more
         )
+    if report.shard is not None and report.shard.number == 0:
+        click.echo("What the parts have in common is done: build them in this run folder, or in copies of it.")
+        return
     if report.shard is not None:
         click.echo(
             f"Part {report.shard.number} of {report.shard.count} is done. When all are: `leaflineage merge`, with the "
@@ -506,18 +514,79 @@ def check(site: Path, publish: bool) -> None:
     click.echo(f"{site}: nothing wrong found.")
 
 
+class _SampleType(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
+    """How many families, or which: "3", "Betulaceae,Fagaceae"."""
+
+    name = "n|a,b"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a number, or names."""
+        text = str(value).strip()
+        return int(text) if text.isdigit() else tuple(_split_names(text))
+
+
+@main.command()
+@click.argument("place", metavar="SITE_OR_RUN", type=click.Path(path_type=Path))
+@click.option("--families", type=_SampleType(), default="2", show_default=True, help="How many, by chance, or which.")
+@click.option("--all", "whole", is_flag=True, help="All families.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which families chance takes.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Where specimens and classifier are.")
+@click.option("--device", help='Where to compute: "auto", "cpu", "cuda".')
+@click.option("--quiet", is_flag=True, help="Say nothing of what is under way.")
+def verify(
+    place: Path,
+    families: Any,
+    whole: bool,
+    seed: int,
+    overrides: tuple[str, ...],
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Hold SITE_OR_RUN against its hashes, and compute a sample of families again from specimens and classifier.
+
+    A site knows no paths: --set specimens.root=… --set classifier.source=… Without them files alone are looked at.
+    """
+    from leaflineage import verifying
+    from leaflineage.upkeep import read_config
+
+    names = families if isinstance(families, tuple) else ()
+    choice = verifying.Choice(None if whole else families if not names else 0, () if whole else names, seed)
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
+
+    if verifying.is_run(place):
+        config = read_config(place)
+        verdict = verifying.verify_run(place, config, overrides=overrides, device=device, choice=choice, say=say)
+    else:
+        verdict = verifying.verify_site(place, overrides=overrides, device=device, choice=choice, say=say)
+    for line in verifying.write_verdict(verdict):
+        click.echo(line)
+    verifying.hold_verdict(verdict)
+
+
 @main.command()
 @click.argument("path", default="atlas.toml", type=click.Path(path_type=Path))
 @click.option("--workflow", is_flag=True, help="Also write a workflow that builds and publishes it on GitHub Pages.")
-def init(path: Path, workflow: bool) -> None:
+@click.option("--shards", default=1, type=click.IntRange(1, 256), help="Let that workflow build so many parts at once.")
+@click.option("--slurm", is_flag=True, help="Also write the scripts of a Slurm job array: atlas.sbatch, merge.sbatch.")
+def init(path: Path, workflow: bool, shards: int, slurm: bool) -> None:
     """Write a commented config to PATH."""
     from leaflineage.resources import find_resource
 
-    files = {path: (find_resource("configs") / "template.toml").read_text(encoding="utf-8")}
+    if shards > 1 and not workflow:
+        raise click.UsageError("--shards speaks of the workflow: say --workflow too.")
+    configs = find_resource("configs")
+    files = {path: (configs / "template.toml").read_text(encoding="utf-8")}
     if workflow:
-        text = (find_resource("configs") / "pages.yml").read_text(encoding="utf-8")
-        place = path.parent / ".github" / "workflows" / "pages.yml"
-        files[place] = text.replace("CONFIG", path.name).replace("NAME", path.stem)
+        text = (configs / ("pages.yml" if shards == 1 else "shards.yml")).read_text(encoding="utf-8")
+        numbers = ", ".join(str(number) for number in range(1, shards + 1))
+        for word, value in {"CONFIG": path.name, "NAME": path.stem, "NUMBERS": numbers, "SHARDS": str(shards)}.items():
+            text = text.replace(word, value)
+        files[path.parent / ".github" / "workflows" / "pages.yml"] = text
+    for name in ("atlas.sbatch", "merge.sbatch") if slurm else ():
+        files[path.parent / name] = (configs / "slurm" / name).read_text(encoding="utf-8")
     for place in files:
         if place.exists():
             raise ConfigError(
@@ -533,8 +602,9 @@ def init(path: Path, workflow: bool) -> None:
             f"{place} could not be written: {error.strerror}. Name a file in a folder that is there."
         ) from error
     click.echo(f"{path} written. Set [specimens] root and [classifier] source in it, then: leaflineage plan {path}")
-    if workflow:
-        click.echo(f"{list(files)[1]} written; its head says what to set in the repository.")
+    for place in files:
+        if place != path:
+            click.echo(f"{place} written; its head says how to use it.")
 
 
 if __name__ == "__main__":

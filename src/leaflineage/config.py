@@ -6,6 +6,7 @@ relative to the file, paths on the command line to the working directory.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -296,7 +297,12 @@ class Config(Section):
 
 
 def load_config(
-    path: Path | None, *, overrides: Sequence[str] = (), flags: Mapping[str, Any] | None = None, name: str | None = None
+    path: Path | None,
+    *,
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> Config:
     """Read a config file, lay ``--set`` overrides and named flags over it, and validate the whole.
 
@@ -310,6 +316,8 @@ def load_config(
         Dotted key to value, from named flags of the command line; None values are passed over.
     name
         The run's name; the stem of ``path`` unless given.
+    base
+        Tables in a file's place, their paths absolute: a config that is laid over again.
 
     Raises
     ------
@@ -318,8 +326,9 @@ def load_config(
     """
     where = str(path) if path else "the command line"
     values = _resolve_paths(_read_toml(path), (path.parent if path else Path.cwd()).resolve())
+    values = {**copy.deepcopy(dict(base or {})), **values}
     mistakes: list[str] = []
-    if "name" in values:
+    if "name" in values and base is None:
         mistakes.append("name is no key of ours: a run is named after its config's file, or with --run.")
     for override in overrides:
         key, equals, text = override.partition("=")

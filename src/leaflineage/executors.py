@@ -1,4 +1,4 @@
-"""Where a stage's tasks run: this process, or a pool of them.
+"""Where a stage's tasks run: this process, or a pool of them; on a Ray cluster, see `executors_ray`.
 
 A task computes with exactly one thread, whatever runs it, so its bytes are the same serial and parallel; parallelism
 is processes. `run_task` is the one function every executor calls.
@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol, Self
 
 from leaflineage.config import Config
 from leaflineage.errors import LeafLineageError
 from leaflineage.freshness import find_staleness
 from leaflineage.machine import describe_maker
-from leaflineage.stages.context import Context
+from leaflineage.stages.context import Context, name_accelerator
 from leaflineage.stages.table import STAGES, describe_basis, shorten_basis
 from leaflineage.store import Store, hash_json
 
@@ -92,7 +93,22 @@ def count_jobs(wanted: int) -> int:
     return wanted or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else wanted or os.cpu_count() or 1
 
 
-class Executor:
+class Executor(Protocol):
+    """Who runs a stage's tasks; left, it ends what it started."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End: at once after Ctrl-C, else when the tasks that were begun are done."""
+
+    def run(self, stage_name: str, slugs: Iterable[str]) -> Iterator[TaskReport]:
+        """Yield a report a task, as they end."""
+
+
+class LocalExecutor:
     """Runs tasks in this process (one job) or in a pool of spawned ones.
 
     Parameters
@@ -108,7 +124,7 @@ class Executor:
         self._arguments = (str(run_dir), config.model_dump_json(), shared)
         self._pool: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> Executor:
+    def __enter__(self) -> LocalExecutor:
         return self
 
     def __exit__(
@@ -182,4 +198,5 @@ def _run(stage_name: str, context: Context) -> None:
         fingerprint=hash_json(basis),
         files=files,
         basis=shorten_basis(basis),
+        made_with=describe_maker(name_accelerator(context.config.run.device)),
     )

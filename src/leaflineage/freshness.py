@@ -41,6 +41,7 @@ INPUTS = {
     "all": "the specimens of all families",
     "date": "SOURCE_DATE_EPOCH",
     "catalogue": "the catalogue",
+    "makers": "what the artifacts were made with",
     "taxonomy": "the taxonomy",
 }
 

@@ -32,22 +32,26 @@ def find_versions() -> dict[str, str]:
 
 @cache
 def find_processor() -> str:
-    """Return the type of this machine's processor, as "x86_64, AMD EPYC 7R13"."""
-    name = ""
+    """Return the type of this machine's processor, as "x86_64, AMD EPYC 7R13, family 25, model 1".
+
+    Virtual machines often hide the rest of the name; family and model still tell one generation from another.
+    """
+    known: dict[str, str] = {}
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.lower().startswith(("model name", "hardware", "cpu model")):
-                name = line.partition(":")[2].strip()
-                break
+            key, _, value = line.partition(":")
+            known.setdefault(key.strip().lower(), value.strip())
     except OSError:
-        name = platform.processor()
-    return ", ".join(part for part in (platform.machine(), name) if part)
+        known["model name"] = platform.processor()
+    name = next((known[key] for key in ("model name", "hardware", "cpu model") if known.get(key)), "")
+    numbers = [f"{word} {known[key]}" for word, key in (("family", "cpu family"), ("model", "model")) if known.get(key)]
+    return ", ".join(part for part in (platform.machine(), name, *numbers) if part)
 
 
-def describe_maker() -> str:
-    """Return in one line what an artifact is made with here: versions and processor."""
+def describe_maker(accelerator: str = "") -> str:
+    """Return in one line what an artifact is made with here: versions and processor, and an accelerator where used."""
     versions = ", ".join(f"{name} {number}" for name, number in find_versions().items())
-    return f"{versions}; {find_processor()}"
+    return "; ".join(part for part in (versions, find_processor(), accelerator) if part)
 
 
 def describe_process() -> dict[str, str | int]:

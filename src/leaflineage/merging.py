@@ -17,7 +17,7 @@ from leaflineage.errors import ArtifactError
 from leaflineage.freshness import find_reasons
 from leaflineage.pipeline import BuildReport, Reporter, build
 from leaflineage.stages.table import FAMILY_STAGES, SHARDED_STAGES, STAGES
-from leaflineage.store import Store
+from leaflineage.store import HASH_CACHE, Store
 
 WHOLE = ("catalogue.json", "model.json", "head.safetensors", "probe.json", "probe.safetensors")
 
@@ -50,6 +50,7 @@ def merge(
         for part in parts:
             _check_part(part, run)
             _take_part(part, run)
+        _take_makers(parts, run)
     if not build_missing:
         _check_whole(config, run)
     return build(config, run, out=out, reporter=reporter, jobs=jobs)
@@ -93,6 +94,16 @@ def _take_part(part: Path, run: Path) -> None:
         _copy_tree(family, staged)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(staged, target)
+
+
+def _take_makers(parts: Sequence[Path], run: Path) -> None:
+    """Write down by what the parts were made, for the manifest and `leaflineage status` to tell a mixture by."""
+    store = Store(run)
+    makers: dict[str, str] = {}
+    for part in reversed(parts):  # what several have is taken from the first
+        makers.update({name: maker for name, maker in Store(part).read_makers().items() if store.exists(name)})
+    if makers:
+        store.write_json(HASH_CACHE, "run", {**store.read_facts(), "made_with": {**makers, **store.read_makers()}})
 
 
 def _copy_tree(source: Path, target: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from leaflineage.config import DRAWN_CLASSIFIER, Config, check_places
 from leaflineage.errors import ArtifactError, ConfigError, LeafLineageError, SiteError, suggest
-from leaflineage.executors import Executor
+from leaflineage.executors import Executor, LocalExecutor
 from leaflineage.freshness import find_staleness, has_activations, list_cell_readers
 from leaflineage.herbarium import FAMILIES, write_catalogue
 from leaflineage.records import Catalogue, make_slug
@@ -54,14 +54,17 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Shard:
-    """One part of a build whose families are shared out over several processes: part ``number`` of ``count``."""
+    """One part of a build whose families are shared out over several processes: part ``number`` of ``count``.
+
+    Part 0 holds no family: what all parts have in common, for them to start from.
+    """
 
     number: int  # from 1
     count: int
 
     def take(self, slugs: Sequence[str]) -> list[str]:
         """Return this part's families."""
-        return list(slugs[self.number - 1 :: self.count])
+        return list(slugs[self.number - 1 :: self.count]) if self.number else []
 
 
 @dataclass
@@ -80,7 +83,7 @@ class BuildReport:
     n_families: int = 0
     n_pages: int = 0
     shard: Shard | None = None  # where this build was a part of one; it has no site
-    made_with: dict[str, str] = field(default_factory=dict)  # versions and processor, by record
+    made_with: dict[str, str] = field(default_factory=dict)  # versions and processor, by record that was made
 
     @property
     def all_fresh(self) -> bool:
@@ -96,6 +99,8 @@ def build(
     reporter: Reporter,
     jobs: int | None = None,
     shard: Shard | None = None,
+    ray: str | None = None,
+    mixed: bool = False,
 ) -> BuildReport:
     """Bring a run and its site up to date.
 
@@ -109,6 +114,10 @@ def build(
         Processes; as the config says unless given.
     shard
         Build the families of one part only, and neither atlas nor site: `merging.merge` makes those of all parts.
+    ray
+        Address of a Ray cluster to run the tasks on, or "auto"; see `executors_ray.RayExecutor`.
+    mixed
+        Whether workers of that cluster with other versions or another processor may join.
 
     Raises
     ------
@@ -118,15 +127,20 @@ def build(
     check_places(run, out, config)
     store = Store(run)
     with store.lock(shared=shard is not None):
-        return _build(store, config, BuildReport(site=out or run / "site", shard=shard), reporter, jobs)
+        jobs, shared = config.run.jobs if jobs is None else jobs, shard is not None
+        executor: Executor
+        if ray is None:
+            executor = LocalExecutor(run, config, jobs=jobs, shared=shared)
+        else:
+            from leaflineage.executors_ray import RayExecutor
+
+            executor = RayExecutor(run, config, address=ray, jobs=jobs, shared=shared, mixed=mixed, say=reporter.say)
+        return _build(store, config, BuildReport(site=out or run / "site", shard=shard), reporter, executor)
 
 
-def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter, jobs: int | None) -> BuildReport:
+def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter, executor: Executor) -> BuildReport:
     specimen_hashes = store.load_hash_cache()
-    made_with = store.read_facts().get("made_with")
-    report.made_with = dict(made_with) if isinstance(made_with, dict) else {}
-    jobs = config.run.jobs if jobs is None else jobs
-    with Executor(store.folder, config, jobs=jobs, shared=report.shard is not None) as executor:
+    with executor:
         try:
             if config.specimens.draw is not None:
                 _draw(store, config, executor, reporter, report)
@@ -148,6 +162,7 @@ def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter
                     _drop_activations(context, slugs)
             _note_rest(context, slugs, report)
             if report.shard is None:
+                _save_facts(store, config, specimen_hashes, report)  # the manifest tells by what all was made
                 for name in ("explain", "collect"):
                     _run_whole(name, context, executor, reporter, report)
                 _note_names(context, report)
@@ -163,14 +178,16 @@ def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter
 
 def _save_facts(store: Store, config: Config, specimen_hashes: dict[str, list[Any]], report: BuildReport) -> None:
     """Write what is true of this machine and this build only: hashes by time of change, the config, the versions."""
-    store.save_hash_cache(
-        specimen_hashes,
-        platform=platform.platform(),
-        python=platform.python_version(),
-        config=config.model_dump(mode="json"),
-        name=config.name,
-        made_with={name: maker for name, maker in report.made_with.items() if store.exists(name)},
-    )
+    with contextlib.nullcontext() if report.shard is None else store.claim("facts", ""):
+        made_with = {**store.read_makers(), **report.made_with}  # other parts of the build write theirs meanwhile
+        store.save_hash_cache(
+            specimen_hashes,
+            platform=platform.platform(),
+            python=platform.python_version(),
+            config=config.model_dump(mode="json"),
+            name=config.name,
+            made_with={name: maker for name, maker in made_with.items() if store.exists(name)},
+        )
 
 
 def describe_report(report: BuildReport) -> dict[str, Any]:

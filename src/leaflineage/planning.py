@@ -24,6 +24,7 @@ from leaflineage.freshness import find_stale
 from leaflineage.herbarium import draw_specimen, write_herbarium
 from leaflineage.pipeline import list_drawn_families, warn_of_rest
 from leaflineage.records import Catalogue
+from leaflineage.sizing import Size, estimate_size
 from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context
 from leaflineage.stages.explain import N_CANDIDATES
@@ -32,7 +33,6 @@ from leaflineage.stages.rank import choose_batch_size
 from leaflineage.stages.selection import N_PROBED
 from leaflineage.store import Store
 
-KB_SPECIMEN, KB_CROP, KB_PICTURE, KB_PAGE = 16, 5, 34, 26  # measured on the drawn and on the shared leaves
 N_TIMED = 16
 N_TRIED_FAMILIES, N_TRIED_LEAVES = 2, 24  # on which the rest is measured where no run has it
 N_STEPS = 2
@@ -53,7 +53,7 @@ class Estimate:
 
     seconds: dict[str, float]
     jobs: int
-    site_mb: float
+    size: Size
 
     @property
     def minutes(self) -> float:
@@ -122,7 +122,14 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
         _say_rest(config, context, built, run, say)
         n_queries = len(context.list_queries())
         seconds = {"draw": drawing_seconds, **_time_stages(sampled, context, n_specimens, n_queries)}
-        estimate = Estimate(seconds, count_jobs(config.run.jobs), _estimate_site(config, len(built), n_specimens))
+        size = estimate_size(
+            config,
+            n_specimens,
+            n_named=sum(each.output_index is not None for each in context.families),
+            specimens=context.list_used(),
+            n_queries=n_queries,
+        )
+        estimate = Estimate(seconds, count_jobs(config.run.jobs), size)
     n_concepts, n_shown = config.concepts.most_concepts, min(config.concepts.most_concepts, config.atlas.n_shown)
     say(f"Concepts: {n_concepts} a family, {n_shown} shown")
     _say_pictures(config, len(built), estimate, say)
@@ -131,9 +138,10 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
     parts = ", ".join(f"{name} {value:.0f} s" for name, value in estimate.seconds.items() if value >= 1)
     minutes = max(1, round(estimate.minutes))
     say(f"From nothing, with {estimate.jobs} processes: about {minutes} min ({parts} of one core)")
-    say(f"Site: {out or run / 'site'}, about {estimate.site_mb:.0f} MB")
-    if estimate.site_mb > config.site.budget_mb:
+    say(f"Site: {out or run / 'site'}, about {estimate.size.site_mb:.0f} MB")
+    if estimate.size.site_mb > config.site.budget_mb:
         say(f"  over the budget of {config.site.budget_mb:g} MB ([site] budget_mb)")
+    say(f"Files: about {_write_count(size.n_run)} in the run folder, and {_write_count(size.n_site)} in the site")
     return estimate
 
 
@@ -371,14 +379,10 @@ def _time(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def _estimate_site(config: Config, n_families: int, n_specimens: dict[str, int]) -> float:
-    """Return megabytes of the site."""
-    n_shown = min(config.concepts.most_concepts, config.atlas.n_shown)
-    n_crops = config.concepts.n_crops
-    pictures = n_shown * (KB_PICTURE * (config.visualize.size / 384) ** 2 * config.visualize.n_visualizations)
-    specimens = sum(min(count, n_shown * n_crops) for count in n_specimens.values()) * KB_SPECIMEN
-    per_family = pictures + n_shown * n_crops * (KB_CROP + 1) + (n_shown + 1) * KB_PAGE
-    return (n_families * per_family + specimens) / 1024
+def _write_count(n: int) -> str:
+    """Return a number to two digits."""
+    digits = max(0, len(str(n)) - 2)
+    return f"{round(n, -digits):,}"
 
 
 def _describe_stale(config: Config, run: Path) -> str:

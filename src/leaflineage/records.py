@@ -35,6 +35,7 @@ SCHEMAS = {
     "atlas": "leaflineage.atlas/1",
     "index": "leaflineage.index/1",
     "manifest": "leaflineage.manifest/1",
+    "site-manifest": "leaflineage.site-manifest/1",
     "site": "leaflineage.site/1",
 }
 
@@ -42,9 +43,9 @@ DEVICE_NAMES = frozenset(["con", "prn", "aux", "nul", *(f"com{i}" for i in range
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, unknown fields ignored."""
+    """Base of all records: frozen, unknown fields ignored, every number finite."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=(), allow_inf_nan=False)
 
 
 # --- names ---------------------------------------------------------------------------------------------------
@@ -651,3 +652,27 @@ class AtlasRecord(AtlasHeader):
     schema_: str = Field(default=SCHEMAS["atlas"], alias="schema")
     families: list[AtlasFamily]
     specimens: list[AtlasSpecimen]
+
+
+# --- what a run and a site are held against --------------------------------------------------------------------
+
+
+class RunManifest(Record):
+    """`manifest.json`: what a run is made of, so that somebody else can hold it against that."""
+
+    classifier_sha256: str
+    catalogue_sha256: str
+    versions: dict[str, str]
+    seed: int
+    settings: dict[str, Any]  # by dotted key: what the numbers can be computed again with, paths aside
+    makers: list[str]  # versions and processor of all artifacts, a line each; one line where all were made alike
+    artifacts: dict[str, str]  # record -> sha256 of what it says and of the hashes of its files
+    files: dict[str, str] = {}  # file of `collect` -> sha256
+
+
+class SiteManifest(Record):
+    """`data/manifest.json` of a site: every file of it, and what the run's manifest says."""
+
+    schema_: str = Field(default=SCHEMAS["site-manifest"], alias="schema")
+    files: dict[str, str]  # address -> sha256, of all files but this one
+    run: RunManifest | None  # None where the run had no manifest

@@ -28,7 +28,7 @@ from leaflineage.records import SCHEMAS
 HASH_CACHE = "run.json"
 LOCK = "lock"
 WRITER = f"{socket.gethostname()}-{os.getpid()}"
-ABOUT = ("fingerprint", "files", "basis")  # keys of a record that tell how it was made, not what was found
+ABOUT = ("fingerprint", "files", "basis", "made_with")  # keys of a record: how it was made, not what was found
 SITE_RECORD = "site.json"  # what the last site was baked with
 
 
@@ -196,9 +196,13 @@ class Store:
         fingerprint: str,
         files: Mapping[str, str],
         basis: Mapping[str, Any] | None = None,
+        made_with: str = "",
     ) -> None:
-        """Write an artifact's record, last: its fingerprint, what that is taken of, the sha256 of each of its files."""
-        about = {"fingerprint": fingerprint, "files": dict(files), "basis": dict(basis or {})}
+        """Write an artifact's record, last: its fingerprint, what that is taken of, the sha256 of each of its files.
+
+        ``made_with`` says versions and processor in one line; no reader depends on it.
+        """
+        about = {"fingerprint": fingerprint, "files": dict(files), "basis": dict(basis or {}), "made_with": made_with}
         self.write_json(relative, kind, {**payload, **about})
 
     def find_staleness(
@@ -236,17 +240,31 @@ class Store:
         ArtifactError
             Where the record is missing or damaged.
         """
+        record = self._read_artifact(relative)
+        return {**record.get("files", {}), relative: hash_json(_take_payload(record))}
+
+    def describe_artifact(self, relative: str) -> tuple[str, str]:
+        """Return the hash of all that an artifact says and of its files' hashes, and what it was made with.
+
+        Raises
+        ------
+        ArtifactError
+            Where the record is missing or damaged.
+        """
+        record = self._read_artifact(relative)
+        return hash_artifact(record), str(record.get("made_with") or "")
+
+    def _read_artifact(self, relative: str) -> dict[str, Any]:
         try:
             record = json.loads(self.path(relative).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
             raise ArtifactError(
                 f"{relative} was wanted in {self.folder}, and is missing or damaged. Run the stage that writes it "
                 "again: `leaflineage build`."
             )
-        payload = {key: value for key, value in record.items() if key not in ABOUT}
-        return {**record.get("files", {}), relative: hash_json(payload)}
+        return record
 
     def hash_file(self, relative: str) -> str:
         """Return a file's sha256, from the cache where size and time of change are as they were."""
@@ -266,6 +284,12 @@ class Store:
             return self.read_json(HASH_CACHE, "run")
         except ArtifactError:
             return {}
+
+    def read_makers(self) -> dict[str, str]:
+        """Return what made the artifacts, versions and processor in one line, by the path of their record."""
+        found = self.read_facts().get("made_with")
+        entries = found.items() if isinstance(found, dict) else ()
+        return {name: maker for name, maker in entries if isinstance(maker, str)}
 
     def load_hash_cache(self) -> dict[str, list[Any]]:
         """Read the volatile cache of file hashes; return the part that belongs to the specimens."""
@@ -297,6 +321,15 @@ def encode_json(kind: str, payload: Mapping[str, Any]) -> bytes:
         indent=1,
     )
     return (body + "\n").encode("utf-8")
+
+
+def hash_artifact(record: Mapping[str, Any]) -> str:
+    """Return the sha256 of what a record says and of the hashes of its files: the same however it came to be made."""
+    return hash_json({"files": record.get("files", {}), "payload": _take_payload(record)})
+
+
+def _take_payload(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in ABOUT}
 
 
 def _keep_entries(known: Any, *, length: int) -> dict[str, list[Any]]:

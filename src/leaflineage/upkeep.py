@@ -80,12 +80,11 @@ def describe_status(config: Config, run: Path) -> Status:
     store = Store(run)
     reasons = find_reasons(config, run)
     n_built = len(Context(store, config).list_built())
-    made_with = store.read_facts().get("made_with")
     return Status(
         n_artifacts={name: n_built if name in FAMILY_STAGES else 1 for name in reasons},
         reasons=reasons,
         claims=list_claims(run),
-        mixture=find_mixture(made_with) if isinstance(made_with, dict) else [],
+        mixture=find_mixture(store.read_makers()),
     )
 
 

@@ -209,6 +209,25 @@ def test_mixing_brings_decorrelated_channels_back_to_the_image() -> None:
     np.testing.assert_allclose(palette.mean + np.einsum("ij,jrc->rci", palette.mixing, channels), image, atol=1e-9)
 
 
+def test_a_fiftieth_of_the_pixels_lies_beyond_each_end_of_the_reach() -> None:
+    generator = np.random.default_rng(2)
+    light = generator.normal(size=(ENOUGH, 48, 48, 1)) * 30
+    skewed = light + generator.gamma(2.0, size=(ENOUGH, 48, 48, 3)) * [9, 2, 4]  # a long tail on one side
+    images = list(np.clip(skewed + 100, 0, 255).astype(np.uint8))
+    _, palette = estimate_spectrum(lambda: iter(images), size=48)
+    hues = np.concatenate([palette.decorrelate(image / 255)[:2].reshape(2, -1) for image in images], axis=1)
+    assert palette.reach is not None
+    np.testing.assert_allclose((hues < palette.reach[0][:, None]).mean(axis=1), 0.02, atol=0.004)
+    np.testing.assert_allclose((hues > palette.reach[1][:, None]).mean(axis=1), 0.02, atol=0.004)
+    assert (-palette.reach[0] / palette.reach[1]).max() > 1.3  # skewed as they are
+
+
+def test_grey_specimens_leave_hues_hardly_any_reach() -> None:
+    grey = np.random.default_rng(0).integers(0, 255, size=(ENOUGH, 32, 32, 1)).repeat(3, axis=3).astype(np.uint8)
+    _, palette = estimate_spectrum(lambda: iter(list(grey)), size=32)
+    np.testing.assert_allclose(palette.reach, [[-0.3, -0.3], [0.3, 0.3]])
+
+
 # --- borders -------------------------------------------------------------------------------------------------
 
 

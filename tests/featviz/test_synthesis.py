@@ -12,6 +12,7 @@ from leaflineage.featviz.spectrum import Palette
 from leaflineage.featviz.synthesis import (
     MAX_DEVIATION,
     Colouring,
+    bound_hues,
     colour,
     find_phase_gradient,
     make_colouring,
@@ -22,6 +23,9 @@ from leaflineage.featviz.synthesis import (
 Floats = NDArray[np.floating]
 MIXING = np.array([[0.9, 0.1, -0.2], [0.8, -0.1, 0.1], [0.7, 0.0, 0.2]], dtype=np.float32)
 COLOURING = Colouring(centre=np.array([0.3, 0.5, -0.4], dtype=np.float32), mixing=MIXING)
+REACH = np.array([[-0.5, -0.2], [0.1, 0.3]], dtype=np.float32)  # within what `draw` gives
+BOUNDED = bound_hues(COLOURING.centre, COLOURING.mixing, REACH)
+BOTH = pytest.mark.parametrize(("colouring", "reach"), [(COLOURING, None), (BOUNDED, REACH)])
 
 
 def draw(size: int) -> tuple[Floats, Floats, NDArray[np.complex64]]:
@@ -71,44 +75,56 @@ def test_the_phase_of_what_is_synthesized_is_the_phase_in_the_interior_columns()
 # --- painting, and the way back ------------------------------------------------------------------------------
 
 
+@BOTH
 @pytest.mark.parametrize("size", [6, 7])
-def test_a_picture_is_the_plain_sum_of_its_waves(size: int) -> None:
+def test_a_picture_is_the_plain_sum_of_its_waves(size: int, colouring: Colouring, reach: Floats | None) -> None:
     magnitude, phase, spectrum = draw(size)
-    found = paint(magnitude, phase, COLOURING, spectrum)
-    wanted = paint_plainly(magnitude, phase, COLOURING.centre, COLOURING.mixing)
+    found = paint(colouring.steepen(magnitude), phase, colouring, spectrum)
+    wanted = paint_plainly(magnitude, phase, COLOURING.centre, COLOURING.mixing, reach)
     assert found.shape == (size, 3, size)
     np.testing.assert_allclose(found, wanted.transpose(1, 0, 2), atol=1e-5)
 
 
+@BOTH
 @pytest.mark.parametrize("size", [6, 7])
-def test_the_gradient_on_a_phase_is_what_a_small_turn_of_it_does(size: int) -> None:
+def test_the_gradient_on_a_phase_is_what_a_small_turn_of_it_does(
+    size: int, colouring: Colouring, reach: Floats | None
+) -> None:
     magnitude, phase, spectrum = draw(size)
     weights = np.random.default_rng(1).normal(size=(size, 3, size))
-    picture = paint(magnitude, phase, COLOURING, spectrum)
-    found = find_phase_gradient(weights.astype(np.float32), picture, COLOURING, spectrum)
+    slope = np.zeros((2, size, size), dtype=np.float32)
+    picture = paint(colouring.steepen(magnitude), phase, colouring, spectrum, slope)
+    found = find_phase_gradient(weights.astype(np.float32), picture, colouring, spectrum, slope)
     wanted = np.zeros(phase.shape)
     for index in np.ndindex(*phase.shape):
         sides = []
         for turn in (1e-4, -1e-4):
             turned = phase.astype(np.float64)
             turned[index] += turn
-            painted = paint_plainly(magnitude, turned, COLOURING.centre, COLOURING.mixing)
+            painted = paint_plainly(magnitude, turned, COLOURING.centre, COLOURING.mixing, reach)
             sides.append(float((weights.transpose(1, 0, 2) * painted).sum()))
         wanted[index] = (sides[0] - sides[1]) / 2e-4
     np.testing.assert_allclose(found, wanted, atol=1e-4 * np.abs(wanted).max())
 
 
+@BOTH
 @pytest.mark.parametrize("size", [32, 33])
-def test_arrays_and_tensors_paint_alike_and_have_the_same_gradient(size: int) -> None:
+def test_arrays_and_tensors_paint_alike_and_have_the_same_gradient(
+    size: int, colouring: Colouring, reach: Floats | None
+) -> None:
     magnitude, phase, spectrum = draw(size)
     weights = np.random.default_rng(1).normal(size=(size, 3, size)).astype(np.float32)
-    picture = paint(magnitude, phase, COLOURING, spectrum)
+    slope = np.zeros((2, size, size), dtype=np.float32)
+    picture = paint(colouring.steepen(magnitude), phase, colouring, spectrum, slope)
     phases = torch.from_numpy(phase)[None].requires_grad_()
     channels = synthesize(torch.from_numpy(magnitude), phases)
-    painted = colour(channels, torch.from_numpy(COLOURING.centre), torch.from_numpy(COLOURING.mixing))
+    bounds = None
+    if colouring.steepness is not None and colouring.shift is not None:
+        bounds = torch.from_numpy(colouring.steepness), torch.from_numpy(colouring.shift)
+    painted = colour(channels, torch.from_numpy(colouring.centre), torch.from_numpy(colouring.mixing), bounds)
     np.testing.assert_allclose(picture, painted.detach().numpy()[0].transpose(1, 0, 2), atol=1e-5)
     (painted[0] * torch.from_numpy(weights).permute(1, 0, 2)).sum().backward()
-    found = find_phase_gradient(weights, picture, COLOURING, spectrum)
+    found = find_phase_gradient(weights, picture, colouring, spectrum, slope)
     assert phases.grad is not None
     wanted = phases.grad.numpy()[0]
     np.testing.assert_allclose(found, wanted, atol=1e-4 * np.abs(wanted).max())
@@ -122,6 +138,17 @@ def test_no_channels_give_the_mean_colour() -> None:
     colouring = make_colouring(palette)
     found = 1 / (1 + np.exp(-colouring.centre))
     np.testing.assert_allclose(found, palette.mean, rtol=1e-5)
+
+
+def test_bounded_hues_never_leave_the_specimens_reach_and_light_does() -> None:
+    magnitude, phase, spectrum = draw(32)
+    bounded = bound_hues(np.zeros(3), np.eye(3), REACH)
+    painted = paint(bounded.steepen(magnitude * 3), phase, bounded, spectrum)
+    channels = np.log(painted / (1 - painted)).transpose(1, 0, 2).reshape(3, -1)
+    assert (channels[:2].min(axis=1) >= REACH[0] - 1e-3).all()
+    assert (channels[:2].max(axis=1) <= REACH[1] + 1e-3).all()
+    np.testing.assert_allclose(channels[:2].min(axis=1), REACH[0], rtol=0.02)  # and they come to it
+    assert np.abs(channels[2]).max() > 3
 
 
 def test_contrast_at_the_mean_colour_is_the_specimens_own() -> None:

@@ -260,6 +260,8 @@ def test_no_page_is_wider_than_the_window(site: Path, browser: Any, width: int, 
         for page in [*ONE_OF_EACH, find_divided(site)]:
             window.page.goto((site / page).as_uri())
             assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page
+            height = window.page.evaluate("document.querySelector('.top')?.clientHeight ?? 0")  # the 404 page has none
+            assert height <= (64 if width >= 900 else 120), page
 
 
 @pytest.mark.browser

@@ -16,7 +16,7 @@ Natural Images" (arXiv:2402.10039).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -92,7 +92,8 @@ def accentuate(
     size = len(crop)
     generator = torch.Generator().manual_seed(seed)
     magnitude = torch.from_numpy(np.ascontiguousarray(magnitude_spectrum)).to(device)
-    mixing = torch.from_numpy(make_colouring(palette).mixing).to(device)
+    # Unbounded: what is painted over a crop starts from the crop's own colours, not from the mean.
+    mixing = torch.from_numpy(make_colouring(replace(palette, reach=None)).mixing).to(device)
     start = torch.from_numpy(crop).to(device).permute(2, 0, 1).float() / 255  # (3, size, size)
     logits = torch.logit(start.clamp(MARGIN, 1 - MARGIN))
     variance = max(float(start.var(dim=(1, 2)).mean()), 1e-4)

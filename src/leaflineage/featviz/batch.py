@@ -88,6 +88,7 @@ class _Slot:
         self.phase = self.chance.draw_phase(size)
         self.first, self.second = np.zeros_like(self.phase), np.zeros_like(self.phase)
         self.spectrum = np.zeros(self.phase.shape, dtype=np.complex64)
+        self.slope = np.empty((2, size, size), dtype=np.float32)
         self.gradients = np.zeros((size, size), dtype=np.float32)
         self.direction = torch.from_numpy(subject.direction.copy())
         self.previous = torch.from_numpy(subject.previous.copy())
@@ -126,7 +127,7 @@ class CpuBatch:
         input_size: tuple[int, int],
         cosine_power: float,
     ) -> None:
-        self._features, self._magnitude, self._colouring = features, magnitude, colouring
+        self._features, self._magnitude, self._colouring = features, colouring.steepen(magnitude), colouring
         self._rates = torch.from_numpy(rates)
         self._n_crops, self._input_size, self._cosine_power = n_crops, input_size, cosine_power
         self._slots: list[_Slot | None] = [None] * n_slots
@@ -155,7 +156,7 @@ class CpuBatch:
 
     def _step_one(self, slot: _Slot) -> float:
         """Take one step in a slot; return its objective."""
-        picture = paint(self._magnitude, slot.phase, self._colouring, slot.spectrum)
+        picture = paint(self._magnitude, slot.phase, self._colouring, slot.spectrum, slot.slope)
         size = len(picture)
         places = slot.chance.draw_places(size, self._n_crops)
         self._cut_crops(slot.chance, picture, places)
@@ -187,7 +188,7 @@ class CpuBatch:
         magnitudes = np.abs(gradient)
         for channel in range(3):
             slot.gradients += magnitudes[:, channel]
-        downhill = find_phase_gradient(gradient, picture, self._colouring, slot.spectrum)
+        downhill = find_phase_gradient(gradient, picture, self._colouring, slot.spectrum, slot.slope)
         np.negative(downhill, out=downhill)
         phase, spent, first, second = map(torch.from_numpy, (slot.phase, downhill, slot.first, slot.second))
         step_nadam(phase, spent, first, second, self._scratch, self._rates[slot.n_steps].unbind())

@@ -82,6 +82,12 @@ class DeviceBatch:
         self._magnitude, self._centre, self._mixing, self._rates = (
             torch.from_numpy(each).to(device) for each in (magnitude, colouring.centre, colouring.mixing, rates)
         )
+        self._bounds: tuple[Tensor, Tensor] | None = None
+        if colouring.steepness is not None and colouring.shift is not None:
+            self._bounds = (
+                torch.from_numpy(colouring.steepness).to(device),
+                torch.from_numpy(colouring.shift).to(device),
+            )
         n_numbers = 3 * input_size[0] * input_size[1]
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -119,7 +125,7 @@ class DeviceBatch:
     def develop(self, slot: int) -> Drawing:
         """Return what a slot holds."""
         with torch.no_grad():
-            picture = colour(synthesize(self._magnitude, self._phase[slot : slot + 1]), self._centre, self._mixing)[0]
+            picture = self._paint(self._phase[slot : slot + 1])[0]
         return Drawing(
             picture=picture.permute(1, 2, 0).cpu().numpy(),
             gradients=self._gradients[slot].clone().cpu().numpy(),  # what is next in the slot writes over it
@@ -171,10 +177,14 @@ class DeviceBatch:
             self._graph = None
         restore()
 
+    def _paint(self, phase: Tensor) -> Tensor:
+        """Return (n, 3, size, size) colours of phases."""
+        return colour(synthesize(self._magnitude, phase), self._centre, self._mixing, self._bounds)
+
     def _take_step(self) -> None:
         n_slots = len(self._phase)
         phase = self._phase.detach().requires_grad_()
-        pictures = colour(synthesize(self._magnitude, phase), self._centre, self._mixing)  # (n_slots, 3, size, size)
+        pictures = self._paint(phase)
         y, x, side, offset = self._places.unbind(dim=2)  # (n_slots, n_crops) each
         crops = cut_crops(pictures, y, x, side, self._input_size)  # (n_slots, n_crops, 3, height, width)
         runs = offset.flatten(1)[:, :, None] + self._run  # (n_slots, n_crops, n_numbers)

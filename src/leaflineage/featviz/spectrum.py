@@ -12,7 +12,7 @@ Reference: Fel et al., "Unlocking Feature Visualization for Deeper Networks with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ BESIDE = [4, 5, 6]
 CROSS_FROM = 6  # cycles an image from which a seam is told from the shape of a leaf
 WHOLE = (1 / 16, 0.8)  # of Nyquist's frequency: where 1/f is scaled to few specimens' spectrum,
 SEAM = (0.7, 0.85)  # and where to one that it continues: just below where resizing has dimmed what was there
+TAIL = 0.02  # of the specimens' pixels, beyond a channel's reach on either side
+LEAST_REACH = 0.3  # standard deviations: of a channel in which the specimens hardly differ
+WIDEST, N_BINS = 16.0, 3200  # standard deviations, and bins of a hundredth, in which pixels are counted
 FLOOR = 1e-3  # least eigenvalue of the colour covariance, as a fraction of the largest
 
 
@@ -38,11 +41,16 @@ class Palette:
     mean
         (3,) in [0, 1].
     mixing
-        (3, 3): decorrelated channels y → colours, x = mean + mixing @ y.
+        (3, 3): decorrelated channels y → colours, x = mean + mixing @ y; the weakest channel first.
+    reach
+        (2, 2): below the first row and above the second lie a fiftieth each of the specimens' pixels, in the two
+        weaker channels, which are hue rather than light. Leaves have greens of which no leaf has the opposite: violet.
+        None: unbounded.
     """
 
     mean: Floats
     mixing: Floats
+    reach: Floats | None = None
 
     def decorrelate(self, image: Floats) -> Floats:
         """Return (3, rows, columns) decorrelated channels of a (rows, columns, 3) image in [0, 1]."""
@@ -85,7 +93,7 @@ def estimate_spectrum(images: Callable[[], Iterable[NDArray[np.uint8]]], *, size
     magnitude_spectrum
         (3, size, size // 2 + 1) float32 ≥ 0, as ``irfft2`` takes it; the mean (zero frequency) is 0.
     palette
-        Mean colour and mixing matrix.
+        Mean colour, mixing matrix and reach.
 
     Raises
     ------
@@ -94,10 +102,14 @@ def estimate_spectrum(images: Callable[[], Iterable[NDArray[np.uint8]]], *, size
     """
     palette = estimate_palette(images())
     total, count, side = np.zeros(()), 0, 0
+    pixels = np.zeros((2, N_BINS))
     for image in images():
         side = len(image)
         window = _make_window(side)
         channels = palette.decorrelate(image.astype(np.float64) / 255)
+        for counted, channel in zip(pixels, channels[:2], strict=True):
+            inside = np.clip(channel, -WIDEST, WIDEST)
+            counted += np.histogram(inside, bins=N_BINS, range=(-WIDEST, WIDEST))[0]
         channels = (channels - channels.mean(axis=(1, 2), keepdims=True)) * window
         total = total + np.abs(np.fft.rfft2(channels))
         count += 1
@@ -109,7 +121,16 @@ def estimate_spectrum(images: Callable[[], Iterable[NDArray[np.uint8]]], *, size
         measured = measured ** (count / ENOUGH) * falling ** (1 - count / ENOUGH)
     spectrum = _extend(measured, side, size)
     spectrum[:, 0, 0] = 0
-    return spectrum.astype(np.float32), palette
+    return spectrum.astype(np.float32), replace(palette, reach=_find_reach(pixels))
+
+
+def _find_reach(pixels: Floats) -> Floats:
+    """Return (2, 2), as a palette has it, of pixels counted by value, (2, N_BINS)."""
+    edges = np.linspace(-WIDEST, WIDEST, N_BINS + 1)
+    share = np.cumsum(pixels, axis=1) / pixels.sum(axis=1, keepdims=True)
+    low = edges[np.argmax(share >= TAIL, axis=1)]
+    high = edges[np.argmax(share >= 1 - TAIL, axis=1) + 1]
+    return np.stack([np.minimum(low, -LEAST_REACH), np.maximum(high, LEAST_REACH)])
 
 
 def compute_frequencies(size: int) -> Floats:

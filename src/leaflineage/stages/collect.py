@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from leaflineage import __version__
 from leaflineage.expert_names import Concept, locate_in_repository, match_names, read_directions, read_names
-from leaflineage.machine import find_versions
+from leaflineage.machine import describe_maker, find_versions
 from leaflineage.records import (
     AtlasConcept,
     AtlasFamily,
@@ -44,7 +44,7 @@ from leaflineage.stages.gathering import (
     place_on_maps,
 )
 from leaflineage.stages.nearest import find_nearest_references
-from leaflineage.stages.publishing import encode_catalogue, publish_family
+from leaflineage.stages.publishing import SETTINGS, describe_artifacts, encode_catalogue, publish_family
 from leaflineage.stages.selection import list_specimens
 from leaflineage.store import encode_json, hash_json
 
@@ -121,11 +121,15 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     for name, model in (("atlas", AtlasRecord), ("family", FamilyRecord), ("index", Index)):
         text = json.dumps(model.model_json_schema(by_alias=True), indent=1, sort_keys=True) + "\n"
         files[f"schema/{name}.json"] = store.write_bytes(f"schema/{name}.json", text.encode())
+    makers = context.count_makers()
     manifest = {
         "classifier_sha256": context.model.sha256,
         "catalogue_sha256": store.hash_file("catalogue.json"),
         "versions": find_versions(),
+        **({"mixed": makers} if len({*makers, describe_maker()}) > 1 else {}),
         "seed": context.config.run.seed,
+        "settings": context.config.settings(SETTINGS),
+        **describe_artifacts(context),
         "n_families": len(built),
         "names": matched[1],
     }

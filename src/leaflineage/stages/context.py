@@ -78,6 +78,16 @@ class Context:
         """Return the slugs of families that get concepts."""
         return [family.slug for family in self.families if family.missing is None]
 
+    def count_makers(self) -> dict[str, int]:
+        """Return how many of the run's artifacts, the manifest aside, each maker made (`machine.describe_maker`)."""
+        built = {*self.list_built()}
+        counts: dict[str, int] = {}
+        for name, maker in sorted(self.store.read_makers().items()):
+            folder, _, rest = name.partition("/")
+            if name != "manifest.json" and (folder != "families" or rest.partition("/")[0] in built):
+                counts[maker] = counts.get(maker, 0) + 1
+        return dict(sorted(counts.items()))
+
     def of(self, slug: str) -> Context:
         """Return the context of a family in the same run, sharing what has been read."""
         other = Context(self.store, self.config, slug)
@@ -165,6 +175,16 @@ def _hash(path: Path, size: int, mtime_ns: int) -> str:
     """Return a file's sha256, read once a process while its size and time of change stay as they are."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def name_accelerator(wanted: str) -> str:
+    """Return the name of the accelerator that a build computes on; empty where that is the processor itself."""
+    if wanted == "cpu" or choose_device(wanted) == "cpu":
+        return ""
+    import torch
+
+    device = choose_device(wanted)
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def choose_device(wanted: str) -> str:

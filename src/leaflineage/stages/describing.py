@@ -174,24 +174,10 @@ def describe_family(found: FamilyArtifacts, around: Surroundings) -> dict[str, A
     slug_of = {each.output_index: each.slug for each in context.families if each.output_index is not None}
     near = [output, *(_find_output(context, str(each["slug"])) for each in around.neighbours[slug])]
     chance, split = 1 / context.model.n_outputs, "held-out" if around.held_out else "training leaves included"
-    importance, fidelity = found.importance, found.fidelity
-    hidden = [i for i, name in enumerate(found.ids) if name not in found.shown]
     return {
+        **describe_numbers(found),
         "accuracy": _measure_accuracy(found, counted, chance=chance, split=split),
         "training_accuracy": _measure_accuracy(found, trained, chance=chance, split="training") if trained else None,
-        "explained_share": 1 - importance["rest"]["residual_share"],
-        "explained_interval": importance["explained_interval"],
-        "relative_error": found.concepts["relative_error"],
-        "bias": importance["bias"],
-        "bias_interval": importance["bias_interval"],
-        "factorization": found.concepts,
-        "fidelity": fidelity["fidelity"],
-        "completeness": fidelity["completeness"],
-        "rest": {
-            **importance["rest"],
-            "concepts": hidden,
-            "image_importances": _sum_rest(found).tolist(),
-        },
         "neighbours": around.neighbours[slug],
         "confused_with": count_confusions([int(found.order[i][0]) for i in counted], output, slug_of),
         "visualization": found.pictures["family"],
@@ -209,6 +195,26 @@ def describe_family(found: FamilyArtifacts, around: Surroundings) -> dict[str, A
             _describe_concept(found, around, name, {slug_of[i]: i for i in near if i in slug_of})
             for name in found.shown
         ],
+    }
+
+
+def describe_numbers(found: FamilyArtifacts) -> dict[str, Any]:
+    """Return the fields of AtlasFamily that `extract`, `factorize`, `rank` and `fidelity` alone give."""
+    importance, fidelity = found.importance, found.fidelity
+    return {
+        "explained_share": 1 - importance["rest"]["residual_share"],
+        "explained_interval": importance["explained_interval"],
+        "relative_error": found.concepts["relative_error"],
+        "bias": importance["bias"],
+        "bias_interval": importance["bias_interval"],
+        "factorization": found.concepts,
+        "fidelity": fidelity["fidelity"],
+        "completeness": fidelity["completeness"],
+        "rest": {
+            **importance["rest"],
+            "concepts": [i for i, name in enumerate(found.ids) if name not in found.shown],
+            "image_importances": _sum_rest(found).tolist(),
+        },
     }
 
 
@@ -293,39 +299,22 @@ def _describe_concept(
     found: FamilyArtifacts, around: Surroundings, name: str, near: Mapping[str, int]
 ) -> dict[str, Any]:
     """Return one AtlasConcept's fields; ``near`` gives the outputs of the own and the nearest families by slug."""
-    slug, index = found.selected.slug, found.ids.index(name)
-    ranked = next(each for each in found.importance["concepts"] if each["id"] == name)
-    stability, ranks = found.concepts["stability"], found.ranks
+    slug, index, ranks = found.selected.slug, found.ids.index(name), found.ranks
+    numbers = describe_concept_numbers(found, name)
     divided = found.recursion["concepts"].get(name)
     located = found.zones["concepts"].get(name, {})
     return {
-        "id": f"{slug}/{name}",
-        "uid": found.concepts["uids"][index],
-        "concept_index": index,
-        "rank": ranked["rank"],
+        **numbers,
         "children": [each["id"] for each in divided["subconcepts"]] if divided else [],
         "recursion": divided,
-        "importance": {**ranked, "exact": found.importance["exact"]},
         "contributions": {
             **{other: float(ranks["mean_contributions"][index, i]) for other, i in near.items()},
-            slug: ranked["contribution"],
+            slug: numbers["importance"]["contribution"],
         },
         "contribution_intervals": {
             other: [float(ranks["contributions_low"][index, i]), float(ranks["contributions_high"][index, i])]
             for other, i in near.items()
         },
-        "prevalence": ranked["prevalence"],
-        "prevalence_interval": ranked["prevalence_interval"],
-        "n_dominated": ranked["n_dominated"],
-        "reliability": ranked["reliability"],
-        "reliability_interval": ranked["reliability_interval"],
-        "stability": {
-            "cosine": stability["cosine"][index],
-            "found_in": stability["found_in"][index],
-            "n_refits": stability["n_refits"],
-        }
-        if stability
-        else None,
         "flags": list_flags(found, name),
         "name": _describe_name(around.names.get(f"{slug}/{name}"), located.get("suggested")),
         "zones": located.get("zones", []),
@@ -338,8 +327,34 @@ def _describe_concept(
         "visualizations": found.pictures["visualizations"][name],
         "crops": found.crops["crops"][name],
         "position": around.places[f"{slug}/{name}"],
-        "image_importances": ranks["indices"][:, index].tolist(),
         "similar": around.similar.get(f"{slug}/{name}", []),
+    }
+
+
+def describe_concept_numbers(found: FamilyArtifacts, name: str) -> dict[str, Any]:
+    """Return the fields of AtlasConcept that `factorize` and `rank` alone give."""
+    index = found.ids.index(name)
+    ranked = next(each for each in found.importance["concepts"] if each["id"] == name)
+    stability = found.concepts["stability"]
+    return {
+        "id": f"{found.selected.slug}/{name}",
+        "uid": found.concepts["uids"][index],
+        "concept_index": index,
+        "rank": ranked["rank"],
+        "importance": {**ranked, "exact": found.importance["exact"]},
+        "prevalence": ranked["prevalence"],
+        "prevalence_interval": ranked["prevalence_interval"],
+        "n_dominated": ranked["n_dominated"],
+        "reliability": ranked["reliability"],
+        "reliability_interval": ranked["reliability_interval"],
+        "stability": {
+            "cosine": stability["cosine"][index],
+            "found_in": stability["found_in"][index],
+            "n_refits": stability["n_refits"],
+        }
+        if stability
+        else None,
+        "image_importances": found.ranks["indices"][:, index].tolist(),
     }
 
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from leaflineage.records import Specimen
+from leaflineage.stages.context import Context
 from leaflineage.stages.describing import WITHHELD, FamilyArtifacts
 from leaflineage.store import Store
 
@@ -23,6 +25,30 @@ CATALOGUE_COLUMNS = (
     "id", "file", "group", "role", "family", "genus", "species", "source", "catalogue_number", "split",
     "in_training", "licence", "credit", "px_per_mm", "width", "height", "sha256", "set_aside",
 )  # fmt: skip
+
+# The records of a run that its manifest stands for, those of a family below its folder; collect's own come beside them.
+WHOLE_RECORDS = ("model.json", "probe.json", "queries/queries.json")
+FAMILY_RECORDS = (
+    "activations", "concepts", "contrasts", "crops", "fidelity", "importance", "recursion", "visualizations", "zones",
+)  # fmt: skip
+# What the numbers of a family can be computed again with, where the specimens and the classifier are at hand.
+SETTINGS = (
+    "atlas.families", "atlas.n_shown", "classifier.architecture", "classifier.fit", "classifier.input_size",
+    "classifier.interpolation", "classifier.layer", "classifier.mean", "classifier.pad_colour", "classifier.std",
+    "classifier.trust_names", "concepts", "importance", "run.seed", "specimens.draw", "specimens.max_pixels",
+    "specimens.min_specimens", "specimens.split",
+)  # fmt: skip
+
+
+def describe_artifacts(context: Context) -> dict[str, Any]:
+    """Return the hash of each record of a run, which stands for its files too, and what they were made with."""
+    names = [*WHOLE_RECORDS]
+    names += [f"families/{slug}/{name}.json" for slug in context.list_built() for name in FAMILY_RECORDS]
+    found = {name: context.store.describe_artifact(name) for name in names}
+    return {
+        "artifacts": {name: sha256 for name, (sha256, _) in found.items()},
+        "makers": sorted({maker for _, maker in found.values() if maker}),
+    }
 
 
 def publish_family(store: Store, found: FamilyArtifacts) -> dict[str, str]:

@@ -91,6 +91,7 @@ def _read_classifier(context: Context) -> dict[str, Any]:
         "notes",
         "n_scored",
         "set_aside",
+        "made_with",
     )
     return {"model": {key: value for key, value in record.items() if key not in volatile}}
 
@@ -189,8 +190,10 @@ def _read_banks(context: Context) -> dict[str, Any]:
 
 
 def _read_everything(context: Context) -> dict[str, Any]:
-    """Return every artifact's hash, the catalogue, the taxonomy and the date."""
+    """Return every artifact's hash, the catalogue, the taxonomy and the date; what made them where it is not one."""
+    makers = context.count_makers()
     return {
+        **({"makers": makers} if len(makers) > 1 else {}),
         "date": os.environ.get("SOURCE_DATE_EPOCH"),
         "model": context.store.hash_artifact("model.json"),
         "catalogue": context.store.hash_file("catalogue.json"),
@@ -519,11 +522,13 @@ STAGES: dict[str, Stage] = {
                 "atlas.doi",
                 "atlas.authors",
                 "atlas.licences",
-                "classifier.fit",
+                *CLASSIFIER_SETTINGS,
+                "classifier.trust_names",
                 "concepts",
                 "importance",
                 "visualize",
                 "specimens.split",
+                "specimens.max_pixels",
                 "specimens.min_specimens",
                 "specimens.draw",
                 "run.seed",

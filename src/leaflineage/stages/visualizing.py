@@ -99,7 +99,7 @@ def prepare_canvas(context: Context) -> Canvas:
 
     spectrum, palette = estimate_spectrum(read, size=config.visualize.size)
     digest = hashlib.sha256()
-    for array in (spectrum, palette.mean, palette.mixing):
+    for array in (spectrum, palette.mean, palette.mixing, palette.reach):
         digest.update(np.ascontiguousarray(array, dtype=np.float32).tobytes())
     return Canvas(spectrum, palette, digest.hexdigest())
 

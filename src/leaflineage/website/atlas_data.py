@@ -13,6 +13,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from leaflineage.errors import ArtifactError
 from leaflineage.records import SCHEMAS, AtlasFamily, AtlasHeader, AtlasSpecimen, Index
 from leaflineage.website import links
 from leaflineage.website.state import Span
@@ -112,4 +113,11 @@ def _move(found: re.Match[bytes]) -> bytes:
 
 
 def _encode(value: Any, *, sort: bool = True) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=sort).encode("utf-8")
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=sort)
+        return text.encode("utf-8")
+    except ValueError as error:
+        raise ArtifactError(
+            f"The atlas was to be written as JSON, and index.json or a family's record holds what JSON has not "
+            f"({error}). Run the stage collect again."
+        ) from error

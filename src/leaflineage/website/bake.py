@@ -22,6 +22,7 @@ from leaflineage.website import links
 from leaflineage.website.atlas_data import Part, write_atlas
 from leaflineage.website.comparing import ComparedFamily, Pairs, list_pairs, parse_compared
 from leaflineage.website.contents import (
+    hold_slugs,
     hold_unique,
     list_extras,
     list_listed,
@@ -36,6 +37,7 @@ from leaflineage.website.context import Site, is_built, make_url
 from leaflineage.website.facts import RecordFacts, look_through
 from leaflineage.website.family_bake import PARTS, bake_families, list_parts, write_parts
 from leaflineage.website.linked import write_citation
+from leaflineage.website.manifest import encode_manifest, read_hashes
 from leaflineage.website.reading import read_index
 from leaflineage.website.rendering import make_renderer
 from leaflineage.website.rights import WITHDRAWN, Images, Rights, read_withdrawn, redact_specimens
@@ -140,9 +142,11 @@ def bake(
             "budget_mb": budget_mb,
             "drawn": site.index.drawn,
             "images": images,
-            "files": fold_files([*writer.addresses, links.MANIFEST]),
+            "files": fold_files([*writer.addresses, links.MANIFEST, links.HASHES]),
         }
         writer.write(links.MANIFEST, (json.dumps(manifest, separators=(",", ":")) + "\n").encode("utf-8"))
+        known_hashes = read_hashes(out) if state.families else {}  # of what stays, as it was baked
+        writer.write(links.HASHES, encode_manifest(run, writer.hash_files(known_hashes)))
         forget_state(run)
         n_removed = writer.move_into_place(former)
     finally:
@@ -190,6 +194,7 @@ def _look_at_run(
 ) -> _Known:
     """Read the index and look through the records."""
     index = read_index(run)
+    hold_slugs(index)
     rights = Rights(images, bool(index.licences.images), frozenset(read_withdrawn(run / WITHDRAWN)))
     built = [family.slug for family in index.families if is_built(family)]
     facts = {slug: look_through(run, slug, state.facts.get(slug)) for slug in built}

@@ -8,6 +8,7 @@ missing-figure, heavy-page; of the site: importance-sum, absent-family, over-bud
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from leaflineage.website.page_reader import PageContent, read_page
 
 TOLERANCE = 1e-5
 DEFAULT_BUDGET_MB = 300.0
+# What reading somebody else's JSON may raise, whatever it holds: ValueError is that of JSON and of Unicode, too.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
 URL_IN_STYLE = re.compile(r"""url\(\s*['"]?([^'")]+)['"]?\s*\)|@import\s+['"]([^'"]+)['"]""")
 URL_IN_SCRIPT = re.compile(
     r"""(?:fetch|importScripts|import|new\s+(?:Worker|WebSocket|EventSource))\s*\(\s*['"`](https?:)?//"""
@@ -65,7 +68,7 @@ def check_site(site: Path, *, budget_mb: float | None = None) -> list[Problem]:
     if not (site / links.HOME).is_file():
         raise SiteError(f"{site} should be a baked site and holds no index.html. Bake it first, or name its folder.")
     manifest = read_manifest(site)
-    base_path = base_path_of(manifest["base_url"]) if manifest.get("base_url") else None
+    base_path = _read_base_path(manifest.get("base_url"))
     pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
     ids: dict[str, set[str]] = {}
     titles: dict[str, str] = {}
@@ -83,7 +86,9 @@ def check_site(site: Path, *, budget_mb: float | None = None) -> list[Problem]:
         problems += check_markup(page, content)
     problems += check_statics(site)
     problems += check_data(site, ids)
-    budget = budget_mb if budget_mb is not None else float(manifest.get("budget_mb") or DEFAULT_BUDGET_MB)
+    stated = manifest.get("budget_mb")
+    stated = stated if isinstance(stated, (int, float)) and 0 < stated < math.inf else DEFAULT_BUDGET_MB
+    budget = budget_mb if budget_mb is not None else stated
     problems += check_weight(site, budget)
     return sorted(problems, key=lambda each: (each.page, each.rule, each.message))
 
@@ -92,9 +97,16 @@ def read_manifest(site: Path) -> dict[str, Any]:
     """Return the site's manifest, or an empty one."""
     try:
         manifest = json.loads((site / links.MANIFEST).read_bytes())
-    except (OSError, ValueError):
+    except UNREADABLE:
         return {}
     return manifest if isinstance(manifest, dict) else {}
+
+
+def _read_base_path(base_url: Any) -> str | None:
+    try:
+        return base_path_of(base_url) if isinstance(base_url, str) and base_url else None
+    except ValueError:  # no address
+        return None
 
 
 def is_foreign(address: str) -> bool:
@@ -246,11 +258,14 @@ def check_data(site: Path, ids: dict[str, set[str]]) -> list[Problem]:
     """Return families whose shares do not sum to 1, or that are absent without a reason."""
     page = links.ATLAS_DATA
     try:
-        atlas = json.loads((site / page).read_bytes())
-        families = atlas["families"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return [Problem(page, "dead-link", f"the data cannot be read ({error}). Bake again.")]
-    problems = []
+        return _check_families(site, json.loads((site / page).read_bytes())["families"], ids)
+    except UNREADABLE as error:
+        message = f"the data cannot be read ({type(error).__name__}: {str(error)[:200]}). Bake again."
+        return [Problem(page, "dead-link", message)]
+
+
+def _check_families(site: Path, families: Any, ids: dict[str, set[str]]) -> list[Problem]:
+    page, problems = links.ATLAS_DATA, []
     for family in families:
         name, slug = family.get("name"), family.get("slug")
         if links.family_page(str(slug)) not in ids:

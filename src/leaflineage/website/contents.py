@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from leaflineage.website.view_specimen import view_specimen
 
 VENDORED = "vendor/minisearch.js"
 INLINED = "css/404.css"
+SLUG = re.compile(r"[a-z0-9-]{1,80}")
 NONE_SHOWN: Mapping[str, ShownSpecimen] = {}
 
 
@@ -52,7 +54,7 @@ def list_pages(index: Index, shown: Mapping[str, ShownSpecimen] = NONE_SHOWN) ->
 
 def list_made(index: Index, base_url: str | None) -> list[str]:
     """Return the addresses of what is made beside the pages: data, and what scripts and machines read."""
-    made = [links.ATLAS_DATA, links.SCRIPT_WORDS, links.SEARCH_INDEX, links.CITATION, links.ROBOTS]
+    made = [links.ATLAS_DATA, links.HASHES, links.SCRIPT_WORDS, links.SEARCH_INDEX, links.CITATION, links.ROBOTS]
     made += [links.versioned_data(index.version)] if index.version is not None else []
     return [*made, links.SITEMAP] if base_url and not index.drawn else made
 
@@ -68,10 +70,25 @@ def list_extras(run: Path, index: Index) -> dict[str, Path]:
     return {address: source for address, source in extras.items() if source.is_file()}
 
 
+def hold_slugs(index: Index) -> None:
+    """Raise a SiteError if a family's slug is none: it names folders of the run and of the site."""
+    for family in index.families:
+        if not SLUG.fullmatch(family.slug):
+            raise SiteError(
+                f"Each family needs a slug of lower-case letters, digits and hyphens, and index.json gives "
+                f"{family.slug[:200]!r} to {family.name[:200]!r}. Run the stage collect again."
+            )
+
+
 def hold_unique(addresses: Iterable[str]) -> None:
-    """Raise a SiteError if two files would stand at one address, in a file system that knows no case."""
+    """Raise a SiteError if an address leads out of the site, or two are one in a file system that knows no case."""
     seen: set[str] = set()
     for address in addresses:
+        if not links.is_inside(address):
+            raise SiteError(
+                f"Each page should stand inside the site, and one would stand at {address[:200]!r}. A slug or an id in "
+                "index.json or in a family's record is none of ours: run the stage collect again."
+            )
         if address.casefold() in seen:
             raise SiteError(
                 f"Each page needs an address of its own, and two stand at {address}. "

@@ -101,10 +101,13 @@ def look_through(run: Path, slug: str, known: RecordFacts | None) -> RecordFacts
         record = json.loads(data)
         specimens = [_see(each) for each in record["specimens"] if not each.get("withheld")]
         named = _list_named(record["family"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+        texts = find_texts(data)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         parse_record(path, data, FamilyRecord)  # says what is wrong
-        raise
-    return RecordFacts.pack(sha256, find_texts(data), specimens, named)
+        raise ArtifactError(
+            f"{path} should hold a family's record, and is damaged ({str(error)[:200]}). Run the stage collect again."
+        ) from error
+    return RecordFacts.pack(sha256, texts, specimens, named)
 
 
 def find_texts(data: bytes) -> set[str]:

@@ -24,6 +24,7 @@ SITEMAP = "sitemap.xml"
 SPECIMENS_DATA = "data/specimens.csv"
 HEAD_DATA = "data/head.safetensors"
 MANIFEST = "site.json"
+HASHES = "data/manifest.json"
 SEARCH_INDEX = "assets/search-index.js"
 SCRIPT_WORDS = "assets/words.js"
 MAP_DATA = "assets/map-data.js"
@@ -54,6 +55,12 @@ def importances_file(slug: str) -> str:
 def bank_file(slug: str) -> str:
     """Return the address of a family's concept bank."""
     return f"data/concepts/{slug}.safetensors"
+
+
+def is_inside(path: str) -> bool:
+    """Return whether a path, relative to a folder, names something inside that folder on any system."""
+    parts = path.split("/")
+    return bool(path) and not ({"", ".", ".."} & {*parts}) and not any(each in path for each in "\\\0:")
 
 
 def media(path: str) -> str:

@@ -16,7 +16,7 @@ from xml.sax.saxutils import unescape
 
 from leaflineage.errors import SiteError
 from leaflineage.website import links
-from leaflineage.website.check import Problem
+from leaflineage.website.check import UNREADABLE, Problem
 
 IN_LOT = 20  # specimens named a problem; more are counted
 
@@ -30,12 +30,16 @@ def check_publishing(site: Path) -> list[Problem]:
         If the folder holds no site, or its data cannot be read.
     """
     try:
-        atlas = json.loads((site / links.ATLAS_DATA).read_bytes())
-        specimens, licences = atlas["specimens"], atlas["licences"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _check_rights(site, json.loads((site / links.ATLAS_DATA).read_bytes()))
+    except UNREADABLE as error:
         raise SiteError(
-            f"{site / links.ATLAS_DATA} should hold the site's data and does not ({error}). Bake it."
+            f"{site / links.ATLAS_DATA} should hold the site's data and does not ({type(error).__name__}: "
+            f"{str(error)[:200]}). Bake it."
         ) from error
+
+
+def _check_rights(site: Path, atlas: dict[str, Any]) -> list[Problem]:
+    specimens, licences = atlas["specimens"], atlas["licences"]
     pictured = [each for each in specimens if each.get("image")]
     problems = []
     unlicensed = [each["id"] for each in pictured if not (each.get("licence") or licences.get("images"))]

@@ -27,8 +27,8 @@ PLAIN = frozenset({float, int, bool, type(None)})
 SHORT = 40  # characters of texts that stand in many records
 
 
-def read_record(path: Path, model: type[R], name: str) -> R:
-    """Return a record of the run.
+def read_record(path: Path, model: type[R], name: str | None) -> R:
+    """Return a record of the run; its schema is held against ``name`` where that is given.
 
     Raises
     ------
@@ -39,8 +39,13 @@ def read_record(path: Path, model: type[R], name: str) -> R:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise _miss(path) from error
+    except (OSError, ValueError) as error:  # a folder in its place; a name that no file can have
+        raise ArtifactError(
+            f"{path} is needed for the site and cannot be read ({error}). Run the stage collect again."
+        ) from error
     record = parse_record(path, data, model)
-    _hold_schema(path, record, name)
+    if name is not None:
+        _hold_schema(path, record, name)
     return record
 
 

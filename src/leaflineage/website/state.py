@@ -118,7 +118,7 @@ def forget_state(run: Path) -> None:
 def _hash_site(out: Path) -> list[str]:
     """Return the sha256 of the site's manifest and of the data that parts are taken from."""
     hashes = []
-    for address in (links.MANIFEST, links.ATLAS_DATA):
+    for address in (links.MANIFEST, links.ATLAS_DATA, links.HASHES):
         with (out / address).open("rb") as stream:
             hashes.append(hashlib.file_digest(stream, "sha256").hexdigest())
     return hashes

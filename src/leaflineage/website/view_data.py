@@ -32,6 +32,7 @@ def view_data(site: Site, files: list[tuple[str, str, int, str]], sizes: dict[st
         ),
         again=words("data.again_affine" if site.index.classifier.affine_head else "data.again_other"),
         family_files=tuple(_list_family_files(site, page, sizes)),
+        manifest=Link(links.HASHES.rpartition("/")[2], site.link(page, links.HASHES)),
         licences=site.list_licences(),
         fields=tuple(Fact(name, text) for name, text in words.table("data.field").items()),
     )

@@ -9,7 +9,7 @@ import html
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,24 @@ class Writer:
         self.addresses.update(sizes)
         self.kept.update(sizes)
         return True
+
+    def hash_files(self, known: Mapping[str, str]) -> dict[str, str]:
+        """Return the sha256 of every file that the site will hold, by address.
+
+        Parameters
+        ----------
+        known
+            Of files that were there: one that stays as it is is not read again.
+        """
+        hashes = {}
+        for address in sorted(self.addresses):
+            kept = address in self.kept
+            if kept and address in known:
+                hashes[address] = known[address]
+                continue
+            with ((self.out if kept else self.staging) / address).open("rb") as stream:
+                hashes[address] = hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashes
 
     def move_into_place(self, former: set[str]) -> int:
         """Move what is staged into the site, remove what a former bake left over; return how many were removed."""

@@ -36,3 +36,4 @@ class DataPage:
     licences: tuple[Fact, ...]
     fields: tuple[Fact, ...]
     again: str  # what can be computed again from the files, and what cannot
+    manifest: Link  # the hashes of all files

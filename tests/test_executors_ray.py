@@ -1,0 +1,297 @@
+"""A Ray cluster gives the serial build's bytes, whatever dies; who may join it, and what is said where none may."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from conftest import ROOT, build_tiny, find_differences
+
+from leaflineage import executors_ray
+from leaflineage.claims import look_again, show_sign
+from leaflineage.cli import main
+from leaflineage.errors import ConfigError
+from leaflineage.executors_ray import WITHOUT_DEVICE, check_address, choose_device, describe_difference, find_objection
+from leaflineage.machine import describe_maker
+from leaflineage.stages.table import STAGES, hash_code
+
+STAGES_FOLDER = ROOT / "src" / "leaflineage" / "stages"
+needs_ray = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install -e '.[ray]'"),
+    pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="workers are found through /proc"),
+]
+
+
+# --- who may join --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sent(tmp_path: Path) -> executors_ray.Build:
+    """What a build of this process sends with a task."""
+    return executors_ray.Build(describe_maker(), hash_code("rank"), str(show_sign(tmp_path)), mixed=False)
+
+
+def test_a_worker_that_is_as_the_build_joins(sent: executors_ray.Build) -> None:
+    assert find_objection("rank", sent) is None
+
+
+def test_a_worker_with_another_version_joins_a_mixed_build_only(sent: executors_ray.Build) -> None:
+    other = dataclasses.replace(sent, maker=sent.maker.replace("timm ", "timm 0."))
+    objection = find_objection("rank", other)
+    assert objection is not None
+    assert re.fullmatch(r"it has timm [\d.]+ where the build has 0[\d.]+: its bytes may differ \(--mixed .*", objection)
+    assert find_objection("rank", dataclasses.replace(other, mixed=True)) is None
+
+
+def test_a_worker_that_does_not_see_the_run_never_joins(sent: executors_ray.Build) -> None:
+    Path(sent.sign).unlink()
+    assert "does not see the run folder" in str(find_objection("rank", dataclasses.replace(sent, mixed=True)))
+
+
+def test_a_worker_with_another_state_of_the_code_never_joins(sent: executors_ray.Build) -> None:
+    assert "its code" in str(find_objection("rank", dataclasses.replace(sent, code="0", mixed=True)))
+
+
+def test_what_differs_is_told_and_nothing_else() -> None:
+    assert describe_difference("torch 2, timm 1; arm, A", "torch 2, timm 3, numpy 1; x86, B") == (
+        "numpy missing where the build has 1, timm 1 where the build has 3, "
+        "the processor arm, A where the build has x86, B"
+    )
+
+
+def test_looking_into_a_folder_leaves_nothing_there(tmp_path: Path) -> None:
+    look_again(tmp_path)
+    look_again(tmp_path / "absent")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- what is asked of the cluster ----------------------------------------------------------------------------
+
+
+def test_a_gpu_is_claimed_by_the_stages_that_may_compute_on_one() -> None:
+    def find_modules(name: str, seen: set[str]) -> set[str]:
+        path = STAGES_FOLDER / f"{name}.py"
+        if name in seen or name == "context" or not path.is_file():
+            return seen
+        seen.add(name)
+        for other in re.findall(r"^from leaflineage\.stages\.(\w+) import", path.read_text(), re.MULTILINE):
+            find_modules(other, seen)
+        return seen
+
+    def computes(stage: str) -> bool:
+        texts = [(STAGES_FOLDER / f"{name}.py").read_text() for name in find_modules(stage, set())]
+        return any(re.search(r"\.load_classifier\(|choose_device\(", text) for text in texts)
+
+    assert {name for name in STAGES if not computes(name)} == set(WITHOUT_DEVICE)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "n_gpus", "device"), [("auto", 0, "cpu"), ("auto", 2, "cuda"), ("cpu", 2, "cpu"), ("cuda:1", 1, "cuda")]
+)
+def test_a_cluster_with_gpus_computes_on_them_unless_told_not_to(wanted: str, n_gpus: int, device: str) -> None:
+    assert choose_device(wanted, n_gpus) == device
+
+
+def test_cuda_on_a_cluster_without_gpus_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="no machine of the Ray cluster offers a GPU"):
+        choose_device("cuda", 0)
+
+
+@pytest.mark.parametrize("address", ["nowhere", "ray://host:10001", "host:port", ":6379"])
+def test_what_is_no_address_is_said(address: str) -> None:
+    with pytest.raises(ConfigError, match="--ray HOST:PORT"):
+        check_address(address)
+
+
+def test_an_address_where_nothing_answers_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        with pytest.raises(ConfigError, match="nothing answers there"):
+            check_address(f"127.0.0.1:{held.getsockname()[1]}")
+
+
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    words = ["build", str(ROOT / "configs" / "tiny.toml"), "--run", str(tmp_path / "run"), "--ray", "auto"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert "pip install 'leaflineage[ray]'" in result.stderr
+
+
+def test_mixed_without_ray_is_wrong_usage() -> None:
+    result = CliRunner().invoke(main, ["build", "--mixed"])
+    assert result.exit_code == 2
+    assert "--ray" in result.stderr
+
+
+# --- a real cluster ------------------------------------------------------------------------------------------
+
+
+def start_build(run: Path, *words: str) -> subprocess.Popen[str]:
+    """Start a build in a process group of its own."""
+    command = [sys.executable, "-m", "leaflineage.cli", "build", "configs/tiny.toml", "--run", str(run), "--jobs", "2"]
+    return subprocess.Popen(
+        [*command, *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def read_process(pid: int) -> tuple[int, str]:
+    """Return a process's session and its title; Ray's workers carry the name of the task they are at."""
+    session = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[3])
+    return session, Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+
+
+def find_workers(session: int, title: str) -> list[int]:
+    """Return the processes of a session whose title begins so."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError):
+            its_session, its_title = read_process(int(path.name))
+            if its_session == session and its_title.startswith(title):
+                found.append(int(path.name))
+    return sorted(found)
+
+
+def await_worker(build: subprocess.Popen[str], title: str) -> int:
+    """Return a worker of a build that is at such a task."""
+    while build.poll() is None:
+        if found := find_workers(build.pid, title):
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(f"the build ended before a worker was at {title}: {build.communicate()}")
+
+
+def kill_at_work(build: subprocess.Popen[str], title: str) -> None:
+    """Kill a worker in the middle of a task: it is held still, seen to be at it, and never goes on."""
+    while True:
+        pid = await_worker(build, title)
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGSTOP)
+            if read_process(pid)[1].startswith(title):
+                os.kill(pid, signal.SIGKILL)
+                return
+            os.kill(pid, signal.SIGCONT)
+
+
+def forget(run: Path, record: str) -> None:
+    """Remove a record of every family of a run, so that it is made again."""
+    for path in run.glob(f"families/*/{record}"):
+        path.unlink()
+
+
+@pytest.mark.slow
+def test_what_a_run_was_made_with_stands_in_its_manifest_where_it_is_mixed(tiny_copy: Path) -> None:
+    facts = json.loads((tiny_copy / "run.json").read_text())
+    facts["made_with"]["families/fagaceae/crops.json"] = "torch 1; arm"
+    (tiny_copy / "run.json").write_text(json.dumps(facts))
+    assert build_tiny(tiny_copy).built["collect"] == [""]
+    mixed = json.loads((tiny_copy / "manifest.json").read_text())["mixed"]
+    assert mixed["torch 1; arm"] == 1
+    assert mixed.keys() == {"torch 1; arm", describe_maker()}
+
+
+class TestCluster:
+    """Builds on a cluster that they start themselves, or that others started."""
+
+    pytestmark = needs_ray
+
+    def test_a_worker_killed_in_the_middle_changes_no_byte(self, tiny_run: Path, tmp_path: Path) -> None:
+        build = start_build(tmp_path / "run", "--ray", "auto")
+        kill_at_work(build, "ray::extract")
+        said, errors = build.communicate()
+        assert build.returncode == 0, errors
+        assert "Ray started on this machine: 1 machine, 2 workers" in said
+        assert len(re.findall(r"extract of \w+: its worker died; it is begun again", said)) == 1
+        assert find_differences(tiny_run, tmp_path / "run") == []
+
+    def test_signals_end_a_build_and_its_workers_and_what_is_finished_is_kept(
+        self, tiny_run: Path, tiny_copy: Path
+    ) -> None:
+        forget(tiny_copy, "visualizations.json")
+        for number, code, line in ((signal.SIGTERM, 75, "Stopped by SIGTERM."), (signal.SIGINT, 130, "Stopped.")):
+            build = start_build(tiny_copy, "--ray", "auto")
+            await_worker(build, "ray::visualize")
+            os.killpg(build.pid, number)  # as a scheduler and a terminal do: to Ray's own processes too
+            _, errors = build.communicate()
+            assert build.returncode == code, errors
+            assert [each[: len(line)] for each in errors.splitlines() if each] == [line]
+            while find_workers(build.pid, "ray::"):
+                time.sleep(0.1)
+        build_tiny(tiny_copy)
+        assert find_differences(tiny_run, tiny_copy) == []
+
+    def test_machines_of_another_type_join_a_mixed_build_only(
+        self, tiny_run: Path, tiny_copy: Path, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "other"
+        other.mkdir()
+        (other / "sitecustomize.py").write_text("import platform\nplatform.machine = lambda: 'another'\n")
+        forget(tiny_copy, "zones.json")
+        with start_node("--head", "--port", "0", path=str(other)) as address:
+            code, said, errors = finish(start_build(tiny_copy, "--ray", address))
+            assert code == 1, said
+            assert re.search(r"none of its machines may join this build: .*the processor another, ", errors)
+            with start_node("--address", address):
+                code, said, errors = finish(start_build(tiny_copy, "--ray", address))
+                assert code == 0, errors
+                assert "does not join: it has the processor another, " in said
+                assert find_differences(tiny_run, tiny_copy) == []
+            forget(tiny_copy, "zones.json")
+            code, said, errors = finish(start_build(tiny_copy, "--ray", address, "--mixed"))
+            assert code == 0, errors
+        assert find_differences(tiny_run, tiny_copy) != []
+        mixed = json.loads((tiny_copy / "manifest.json").read_text())["mixed"]
+        assert [count for maker, count in mixed.items() if "; another, " in maker] == [3]
+        assert "another, " in CliRunner().invoke(main, ["status", str(tiny_copy)]).stdout
+
+
+def finish(build: subprocess.Popen[str]) -> tuple[int, str, str]:
+    said, errors = build.communicate()
+    return build.returncode, said, errors
+
+
+@contextlib.contextmanager
+def start_node(*words: str, path: str = "") -> Iterator[str]:
+    """Start a machine of a cluster, of one worker, on this machine; yield the address of its head."""
+    start = "from ray.scripts.scripts import main; main()"
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONUNBUFFERED": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(each for each in (path, os.environ.get("PYTHONPATH", "")) if each)
+    quiet = ["--include-dashboard", "false"] if "--head" in words else []
+    command = [sys.executable, "-c", start, "start", *words, *quiet, "--num-cpus", "1", "--block"]
+    node = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
+    )
+    try:
+        assert node.stdout is not None
+        address, lines = "", []
+        for line in node.stdout:
+            lines.append(line)
+            if match := re.search(r"--address='?([\d.]+:\d+)'?", line):
+                address = match[1]
+            if "--block" in line:
+                break
+        else:
+            raise AssertionError("".join(lines))
+        yield address
+    finally:
+        node.terminate()
+        node.communicate()
