@@ -69,18 +69,24 @@ def simulate_run(run: Path, out: Path, *, n_families: int, n_concepts: int, n_cr
         atlas.write('{"schema":"leaflineage.atlas/1",' + json.dumps(header)[1:-1] + ',"families":[')
         for number in range(n_families):
             family = built[number % len(built)]
-            mark = f"-copy{number // len(built):04d}"
+            mark = f"{number // len(built):04d}"
+            renamed = {word: f"{word[: -len(mark)]}{mark}" for pair in names.items() for word in pair}  # no longer
+            origins = {new: old for old, new in renamed.items()}
+            new_names = re.compile("|".join(rf"\b{re.escape(word)}\b" for word in origins))
 
-            def rename(match: re.Match[str], mark: str = mark) -> str:
-                return match[0] + mark
+            def rename(match: re.Match[str], renamed: dict[str, str] = renamed) -> str:
+                return renamed[match[0]]
 
-            slug = family["slug"] + mark
+            def restore(match: re.Match[str], origins: dict[str, str] = origins) -> str:
+                return origins[match[0]]
+
+            slug = renamed[family["slug"]]
             record = json.loads(known.sub(rename, sources[family["slug"]]))
             folder = out / "families" / slug
             sources_of = extend_family(record["family"], n_concepts)
             for specimen in record["specimens"]:
                 if specimen.get("catalogue_number"):
-                    specimen["catalogue_number"] += mark
+                    specimen["catalogue_number"] += f"-{number // len(built)}"
             known_of = record.get("contributions") or {}
             for name, origin in sources_of.items():
                 if f"{slug}/{origin}" in known_of:
@@ -90,7 +96,7 @@ def simulate_run(run: Path, out: Path, *, n_families: int, n_concepts: int, n_cr
             folder.mkdir(parents=True)
             (folder / "family.json").write_text(json.dumps(record, ensure_ascii=False))
             for path in sorted(set(list_pictures(record))):
-                link(run / find_source(path.replace(mark, ""), sources_of), out / path)
+                link(run / find_source(new_names.sub(restore, path), sources_of), out / path)
             for name in ("importances.csv", "bank.safetensors"):
                 link(run / "families" / family["slug"] / name, folder / name)
             listed = json.loads(known.sub(rename, json.dumps(family, ensure_ascii=False)))

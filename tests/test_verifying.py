@@ -20,6 +20,7 @@ from leaflineage.stages.table import FAMILY_STAGES, STAGES
 from leaflineage.upkeep import read_config
 from leaflineage.verifying import Choice, Verdict, verify_run, verify_site, write_verdict
 from leaflineage.website import links
+from leaflineage.website.manifest import read_manifest
 
 BANK = "families/betulaceae/concepts.safetensors"
 MAPPED = "families/ginkgoaceae/heatmaps/concept-01/00.webp"
@@ -170,9 +171,9 @@ def test_one_byte_of_a_page_and_a_picture_that_is_gone_fail(site: Path) -> None:
 
 def test_a_site_stands_for_every_file_it_has(tiny_run: Path) -> None:
     site = tiny_run / "site"
-    manifest = json.loads((site / links.HASHES).read_text(encoding="utf-8"))
+    manifest = read_manifest(site)
     there = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
-    assert set(manifest["files"]) == there - {links.HASHES}
+    assert set(manifest.files) == there - {links.HASHES}
     page = (site / "data.html").read_text(encoding="utf-8")
     assert 'href="data/manifest.json"' in page
 

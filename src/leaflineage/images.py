@@ -43,7 +43,9 @@ FORBIDDEN = "no permission to read it"
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"RIFF")
 _HEAT_GREY = 250
-_ALPHA_QUALITY = 60  # of smaller copies
+_OPACITY_STEP = 3  # of 255: finer differences no eye tells apart, and coarser ones are seen as contours
+_RIGHTS, _CREDIT = "http://ns.adobe.com/xap/1.0/rights/", "http://ns.adobe.com/photoshop/1.0/"  # namespaces of XMP
+_CORE = "http://purl.org/dc/elements/1.1/"
 _LARGEST_CANVAS = 64_000_000  # pixels of an intermediate picture; beyond, padding or cropping comes before resizing
 
 # EXIF orientation -> how the stored rows and columns become upright ones
@@ -570,14 +572,26 @@ def label_webp(content: bytes, *, licence: str | None, credit: str | None, sourc
 
 
 def shrink_webp(content: bytes, *, width: int, quality: int) -> bytes:
-    """Return a WebP we wrote as a smaller one, ``width`` px wide, its XMP kept; opacity loses what no eye misses."""
+    """Return a WebP we wrote as a smaller one, ``width`` px wide, its XMP kept, opacity as `round_opacity` has it."""
     with Image.open(io.BytesIO(content)) as image:
         size = (width, max(1, round(image.height * width / image.width)))
         small = image.resize(size, Image.Resampling.LANCZOS)
         xmp = image.info.get("xmp", b"")
+    if small.mode == "RGBA":
+        pixels = np.array(small)
+        pixels[..., 3] = round_opacity(pixels[..., 3] / 255)
+        small = Image.fromarray(pixels)
     buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=quality, alpha_quality=_ALPHA_QUALITY, method=4, xmp=xmp)
+    small.save(buffer, "WEBP", quality=quality, method=4, xmp=xmp)
     return buffer.getvalue()
+
+
+def round_opacity(opacity: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return (height, width) opacity in [0, 1] as uint8 in steps that a file holds in a third fewer bytes.
+
+    WebP's own ``alpha_quality`` takes so few steps where a picture fades that they show as contours.
+    """
+    return (np.round(opacity * (255 / _OPACITY_STEP)) * _OPACITY_STEP).astype(np.uint8)
 
 
 def _read_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -655,23 +669,22 @@ def _interpolate(values: NDArray[np.float64], places: NDArray[np.float64], *, ax
 
 
 def _make_xmp(*, licence: str | None, credit: str | None, source: str | None) -> bytes:
-    """Make a small XMP packet, or none where there is nothing to say."""
+    """Make a small XMP packet, or none where there is nothing to say.
+
+    It stands in tens of thousands of small pictures: no namespace but those used, no padding, and no wrapper, which
+    only formats need that have no place of their own for it.
+    """
     if not (licence or credit or source):
         return b""
     terms = f'<rdf:Alt><rdf:li xml:lang="x-default">{_escape(licence)}</rdf:li></rdf:Alt>' if licence else ""
     lines = [
-        f"<xmpRights:UsageTerms>{terms}</xmpRights:UsageTerms>" if licence else "",
-        f"<photoshop:Credit>{_escape(credit)}</photoshop:Credit>" if credit else "",
-        f"<dc:source>{_escape(source)}</dc:source>" if source else "",
+        f'<xmpRights:UsageTerms xmlns:xmpRights="{_RIGHTS}">{terms}</xmpRights:UsageTerms>' if licence else "",
+        f'<photoshop:Credit xmlns:photoshop="{_CREDIT}">{_escape(credit)}</photoshop:Credit>' if credit else "",
+        f'<dc:source xmlns:dc="{_CORE}">{_escape(source)}</dc:source>' if source else "",
     ]
     return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"'
-        ' xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" xmlns:xmpRights="http://ns.adobe.com/xap/1.0/rights/">'
-        f"{''.join(lines)}</rdf:Description></rdf:RDF></x:xmpmeta>"
-        '<?xpacket end="r"?>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f'<rdf:Description rdf:about="">{"".join(lines)}</rdf:Description></rdf:RDF></x:xmpmeta>'
     ).encode()
 
 

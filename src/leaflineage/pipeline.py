@@ -31,6 +31,7 @@ from leaflineage.website.bake import BakeReport, bake
 from leaflineage.website.check import check_site
 from leaflineage.website.links import MANIFEST
 from leaflineage.website.rights import WITHDRAWN, read_withdrawn
+from leaflineage.website.writing import unfold_files
 
 LARGEST_REST = 0.5  # share of the importance beyond which a family's rest is warned of
 
@@ -516,8 +517,8 @@ def _is_whole(site: Path, manifest_sha256: str | None) -> bool:
     try:
         content = (site / MANIFEST).read_bytes()
         same = hashlib.sha256(content).hexdigest() == manifest_sha256
-        return same and all((site / name).is_file() for name in json.loads(content)["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return same and all((site / name).is_file() for name in unfold_files(json.loads(content)["files"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 SCHEMAS = {
     "run": "leaflineage.run/1",
@@ -674,5 +674,18 @@ class SiteManifest(Record):
     """`data/manifest.json` of a site: every file of it, and what the run's manifest says."""
 
     schema_: str = Field(default=SCHEMAS["site-manifest"], alias="schema")
-    files: dict[str, str]  # address -> sha256, of all files but this one
+    files: dict[str, str]  # address -> sha256, of all files but this one; in the file by folder: there are many
     run: RunManifest | None  # None where the run had no manifest
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _unfold(cls, files: Any) -> Any:
+        if not isinstance(files, dict):
+            return files
+        flat: dict[Any, Any] = {}
+        for place, found in files.items():
+            if isinstance(found, dict):
+                flat.update({f"{place}/{name}" if place else name: sha256 for name, sha256 in found.items()})
+            else:
+                flat[place] = found
+        return flat

@@ -19,6 +19,7 @@ from leaflineage.stages.context import Context
 from leaflineage.stages.table import FAMILY_STAGES
 from leaflineage.store import HASH_CACHE, Store
 from leaflineage.website.links import MANIFEST
+from leaflineage.website.writing import unfold_files
 
 OURS = ("families", "queries", "specimens", "schema", CLAIMS)  # folders of a run that hold nothing but what we wrote
 
@@ -175,10 +176,9 @@ def _list_files_of(record: Path) -> Iterable[str]:
 
 def _list_site(run: Path) -> Iterable[str]:
     try:
-        files = json.loads((run / "site" / MANIFEST).read_bytes())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return unfold_files(json.loads((run / "site" / MANIFEST).read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ()
-    return [str(name) for name in files]
 
 
 def remove_garbage(run: Path, garbage: Iterable[Garbage]) -> int:

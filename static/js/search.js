@@ -1,6 +1,7 @@
 // @ts-check
 // The search box: a combobox over everything in assets/search-index.js, tolerant of typos and of Latin endings.
 //
+// It is of no use without scripts, so pages leave its place and what it should say, and all that is in it is made here.
 // Nothing is loaded before the box is used. Then the index is built in slices between frames, families first, so that it
 // answers at once and never holds the page up, from a folder too, where workers are blocked. Texts enter the page as
 // text, never as markup.
@@ -23,11 +24,61 @@
   const ENDINGS = /(?:aceae|oideae|ineae|aceous|ales|eae|iae|ii|ae|us|um|is|es|os|on|er|a|e|i|s)$/;
 
   const root = document.documentElement.dataset.root || "";
-  const field = /** @type {HTMLInputElement | null} */ (document.getElementById("search"));
-  const panel = document.getElementById("search-results");
-  const list = document.getElementById("search-list");
-  const none = document.getElementById("search-none");
-  const spoken = document.getElementById("search-status");
+  const box = /** @type {HTMLElement | null} */ (document.querySelector(".search"));
+
+  /** @param {string} tag @param {string} kind @param {string} text */
+  function make(tag, kind, text) {
+    const element = document.createElement(tag);
+    if (kind) element.className = kind;
+    element.textContent = text;
+    return element;
+  }
+
+  // --- the box's parts -------------------------------------------------------------------------------------
+
+  const input = document.createElement("input");
+  const results = make("div", "", ""), options = make("div", "", ""), nothing = make("p", "none", words.search_none);
+  const status = make("p", "hidden", "");
+
+  /** Fill the place that the page has left. @param {HTMLElement} place */
+  function fill(place) {
+    const label = /** @type {HTMLLabelElement} */ (make("label", "hidden", words.search_label));
+    label.htmlFor = input.id = "search";
+    input.type = "search";
+    input.autocapitalize = "none";
+    input.autocomplete = "off";
+    input.spellcheck = false;
+    input.placeholder = place.dataset.placeholder || words.search_placeholder;
+    const attributes = { role: "combobox", expanded: "false", controls: "search-list", autocomplete: "list", haspopup: "listbox", describedby: "search-help" };
+    for (const [name, value] of Object.entries(attributes)) input.setAttribute(name === "role" ? name : "aria-" + name, value);
+    const key = make("kbd", "", "/"), help = make("span", "hidden", words.search_help);
+    key.setAttribute("aria-hidden", "true");
+    help.id = "search-help";
+    results.id = "search-results";
+    results.hidden = true;
+    options.id = "search-list";
+    options.setAttribute("role", "listbox");
+    options.setAttribute("aria-label", words.search_results);
+    nothing.id = "search-none";
+    nothing.hidden = true;
+    status.id = "search-status";
+    status.setAttribute("role", "status");
+    results.append(options, nothing);
+    place.append(label, drawGlass(), input, key, help, results, status);
+  }
+
+  function drawGlass() {
+    const space = "http://www.w3.org/2000/svg";
+    const glass = document.createElementNS(space, "svg");
+    /** @param {Element} element @param {{[name: string]: string}} attributes */
+    const set = (element, attributes) => { for (const name in attributes) element.setAttribute(name, attributes[name]); };
+    set(glass, { class: "glass", "aria-hidden": "true", viewBox: "0 0 16 16", width: "16", height: "16" });
+    const ring = document.createElementNS(space, "circle"), grip = document.createElementNS(space, "path");
+    set(ring, { cx: "6.5", cy: "6.5", r: "4.5" });
+    set(grip, { d: "M10 10l4.5 4.5" });
+    glass.append(ring, grip);
+    return glass;
+  }
 
   // --- the index -------------------------------------------------------------------------------------------
 
@@ -146,7 +197,7 @@
       }
       isComplete = true;
       document.documentElement.dataset.search = "ready";
-      if (field && field.value.trim() && document.activeElement === field) show();
+      if (box && input.value.trim() && document.activeElement === input) show();
     };
     build();
   }
@@ -236,16 +287,8 @@
 
   let active = -1;
   let awaited = false; // Enter was pressed before the index was there
-  if (!field || !panel || !list || !none || !spoken) return;
-  const input = field, results = panel, options = list, nothing = none, status = spoken;
-
-  /** @param {string} tag @param {string} kind @param {string} text */
-  function make(tag, kind, text) {
-    const element = document.createElement(tag);
-    if (kind) element.className = kind;
-    element.textContent = text;
-    return element;
-  }
+  if (!box) return;
+  fill(box);
 
   /** @param {Entry} entry @param {number} place */
   function makeOption(entry, place) {
@@ -338,7 +381,7 @@
   }
 
   input.addEventListener("focus", () => { load().catch(() => undefined); });
-  input.parentElement?.addEventListener("pointerenter", () => { load().catch(() => undefined); });
+  box.addEventListener("pointerenter", () => { load().catch(() => undefined); });
   input.addEventListener("input", show);
   input.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
@@ -360,11 +403,10 @@
       close();
     }
   });
-  const box = input.parentElement;
   document.addEventListener("click", (event) => {
-    if (event.target instanceof Node && !box?.contains(event.target)) close();
+    if (event.target instanceof Node && !box.contains(event.target)) close();
   });
-  box?.addEventListener("focusout", (event) => {
+  box.addEventListener("focusout", (event) => {
     const next = /** @type {FocusEvent} */ (event).relatedTarget;
     if (next instanceof Node && !box.contains(next)) close();
   });

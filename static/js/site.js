@@ -11,7 +11,21 @@
     return matchMedia("(prefers-color-scheme: dark)").matches;
   }
 
-  for (const button of document.querySelectorAll("button.theme")) {
+  /** @returns {SVGElement} a disc, half of it dark */
+  function drawDisc() {
+    const space = "http://www.w3.org/2000/svg";
+    const disc = document.createElementNS(space, "svg");
+    const ring = document.createElementNS(space, "circle"), half = document.createElementNS(space, "path");
+    for (const [name, value] of [["aria-hidden", "true"], ["viewBox", "0 0 16 16"], ["width", "18"], ["height", "18"]]) disc.setAttribute(name, value);
+    for (const [name, value] of [["class", "ring"], ["cx", "8"], ["cy", "8"], ["r", "6.2"]]) ring.setAttribute(name, value);
+    half.setAttribute("d", "M8 1.8a6.2 6.2 0 0 1 0 12.4z");
+    disc.append(ring, half);
+    return disc;
+  }
+
+  for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button.theme"))) {
+    button.title = button.ariaLabel || "";
+    button.append(drawDisc());
     button.addEventListener("click", () => {
       const next = isDark() ? "light" : "dark";
       root.dataset.theme = next;

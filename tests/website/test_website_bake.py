@@ -191,8 +191,12 @@ def test_each_map_says_under_itself_which_one_it_is(site: Path) -> None:
     assert text.count("<figcaption>Coefficient map: 6×6 cells, enlarged</figcaption>") == 2
     attribution = "Attribution map: where a small change of a pixel would change the concept most"
     assert text.count(f"<figcaption>{attribution}</figcaption>") == 2
-    for pair in re.findall(r'<div class="pair".*?\n</div>', text, re.DOTALL):
-        first, second = re.findall(r'class="heat pencil"[^>]*><image href="([^"]+)"', pair)
+    maps = dict(re.findall(r'<image id=(\S+) href="([^"]+)"', text))
+    pairs = re.findall(r'<div class="pair".*?\n</div>', text, re.DOTALL)
+    assert len(pairs) == 2
+    for pair in pairs:
+        anchors = re.findall(r'class="heat pencil"[^>]*><(?:image id=|use href="#)(\w+)', pair)
+        first, second = (maps[anchor] for anchor in anchors)
         assert second == first.replace("/heatmaps/", "/attributions/")
 
 
@@ -263,7 +267,8 @@ def test_files_of_a_former_bake_go_and_all_others_stay(tmp_path: Path) -> None:
     (site / "CNAME").write_text("example.org")
     gone = "families/betulaceae/concept-03.html"
     manifest = json.loads((site / links.MANIFEST).read_text())
-    manifest["files"].append(gone)
+    folder, _, name = gone.rpartition("/")
+    manifest["files"][folder].append(name)
     (site / links.MANIFEST).write_text(json.dumps(manifest))
     (site / gone).write_text("stale")
     assert bake(run).n_removed == 1

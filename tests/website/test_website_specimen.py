@@ -101,6 +101,33 @@ def test_bars_and_bias_sum_to_what_the_page_says(site: Path, record: FamilyRecor
     assert f"{exact:+.2f}".replace("-", MINUS) == total
 
 
+def weaken(specimen: AtlasSpecimen, n: int) -> AtlasSpecimen:
+    """The leaf, its last concepts adding next to nothing."""
+    concepts = sorted(key for key in specimen.contributions if "/concept-" in key)
+    small = {key: (-1) ** place * 1e-3 * (place + 1) for place, key in enumerate(concepts[len(concepts) - n :])}
+    others = dict.fromkeys(concepts[: len(concepts) - n], 0.5)
+    return specimen.model_copy(update={"contributions": {**specimen.contributions, **others, **small}})
+
+
+def test_concepts_that_hardly_count_share_a_row_and_the_bars_sum_all_the_same(
+    whole_site: Site, record: FamilyRecord
+) -> None:
+    specimen = next(each for each in record.specimens if each.predicted[0].family == record.family.name)
+    n = len(record.family.concepts)
+    for n_weak, n_rows in ((0, n), (1, n), (2, n - 1)):
+        leaf = weaken(specimen, n_weak)
+        (found,) = view_specimen(whole_site, leaf).explanations
+        assert len(found.rows) == n_rows + 1  # the rest
+        exact = sum(value for key, value in leaf.contributions.items() if not key.endswith("/bias"))
+        assert sum(row.logits for row in found.rows) == pytest.approx(exact)
+        assert ("share a row" in found.gathered) == (n_weak > 1)
+        assert (found.rows[-2].label == f"{n_weak} other concepts") == (n_weak > 1)
+        assert all(row.heat for row in found.rows[:-2])
+    (whole,) = view_specimen(whole_site, weaken(specimen, 2).model_copy(update={"role": "query"})).explanations
+    assert len(whole.rows) == n + 1
+    assert whole.gathered == ""
+
+
 def test_a_plain_rest_is_the_own_familys_and_nobody_elses(whole_site: Site, record: FamilyRecord) -> None:
     specimen = find_mistaken(record)
     plain = {"betulaceae/rest": "rest", "betulaceae/bias": "bias"}

@@ -15,12 +15,14 @@ from leaflineage.records import Specimen, name_smaller
 from leaflineage.store import Store
 
 SPECIMEN_SIDE = 480  # px, the longer side of a specimen's picture on the site
-SPECIMEN_WIDTHS = (160, 320)  # px, of its smaller copies
+SPECIMEN_WIDTHS = (160,)  # px, of its smaller copies; one that is half as wide or more would hardly weigh less
 CROP_SIDE = 192  # px, at most
-QUALITY = 82
+QUALITY = 78
 ATTRIBUTION_SIDE = 96  # px, the longer side of an attribution map's veil: its blur is as wide as two of them
 ATTRIBUTION_RANGE = (60.0, 99.5)  # percentiles of an attribution map at which its heat is 0 and 1
 VEIL_CELLS = 2  # px a cell of a heat map that is carried in a record; the browser smooths between them
+HEAT_CELLS = 4  # px a cell of a heat map in a file of its own, which opens large
+HEAT_SIDE = 64  # px, its longer side at most
 THUMBNAIL_SIDE = 48  # px
 THUMBNAIL_COLUMNS = 20
 THUMBNAIL_QUALITY = 70
@@ -35,7 +37,7 @@ def write_specimen(
     height, width = small.shape[:2]
     name = f"{folder}/specimens/{specimen.id}.webp"
     files = {name: store.write_bytes(name, _encode(small, specimen))}
-    widths = [each for each in SPECIMEN_WIDTHS if each < width]
+    widths = [each for each in SPECIMEN_WIDTHS if 2 * each < width]
     for each in widths:
         smaller = resize_image(small, longer_side=round(each * max(width, height) / width))
         path = name_smaller(name, each)
@@ -102,6 +104,7 @@ def write_heatmap(
         map_shape=(rows, columns),
         original_size=original_size,
         maximum=maximum,
+        longer_side=min(HEAT_SIDE, HEAT_CELLS * max(rows, columns)),
     )
     return store.write_bytes(name, content)
 

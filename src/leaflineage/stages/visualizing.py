@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from leaflineage.featviz.maco import FeatureVisualization, visualize_concepts
 from leaflineage.featviz.precision import can_reduce, choose_precision, reduce_precision
 from leaflineage.featviz.spectrum import Palette, estimate_spectrum
-from leaflineage.images import encode_webp, fit_image, label_webp, shrink_webp
+from leaflineage.images import encode_webp, fit_image, label_webp, round_opacity, shrink_webp
 from leaflineage.records import name_smaller
 from leaflineage.stages.context import Context
 from leaflineage.stages.reading import read_specimens
@@ -162,7 +162,7 @@ def write_visualizations(
             index = waiting[number]
             if not last and not took_off(picture, sitters[index].direction):
                 return
-            alpha = np.round(picture.opacity * 255).astype(np.uint8)
+            alpha = round_opacity(picture.opacity)
             # Colours are kept where a picture is transparent too: its score is taken from the file.
             content = encode_webp(np.dstack([picture.image, alpha]), quality=QUALITY, exact=True)
             facts = {

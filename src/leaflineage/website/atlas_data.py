@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,19 +18,28 @@ from leaflineage.records import SCHEMAS, AtlasFamily, AtlasHeader, AtlasSpecimen
 from leaflineage.website import links
 from leaflineage.website.state import Span
 
-PICTURES = frozenset({"image", "heatmap", "attribution"})
+PICTURES = re.compile(rb'("(?:image|heatmap|attribution)":)("(?:[^"\\]|\\.)*")')
 Part = Path | Span  # a file of its own, or where it lies in the copy that is there
 
 
 def encode_family(family: AtlasFamily) -> bytes:
     """Return a family as its line in the data."""
-    return _encode(_relocate(family.model_dump(mode="json")))
+    return _relocate(_encode(family.model_dump(mode="json")))
 
 
-def encode_specimens(specimens: Iterable[AtlasSpecimen]) -> bytes:
-    """Return specimens as their line in the data, joined by commas; their heat maps stay with the family's record."""
-    lines = [_encode(_relocate({**each.model_dump(mode="json"), "heatmaps": []})) for each in specimens]
-    return b",".join(lines)
+def encode_specimens(specimens: Iterable[AtlasSpecimen], with_page: Container[str]) -> bytes:
+    """Return specimens as their line in the data, joined by commas; their heat maps stay with the family's record.
+
+    Of one without a page the data hold neither what is near it nor the numbers that its family's table of importances
+    has of every image.
+    """
+    lines = []
+    for each in specimens:
+        left_out: dict[str, Any] = {"heatmaps": []}
+        if each.id not in with_page:
+            left_out |= {"neighbours": [], "importances": {}, "contributions": {}}
+        lines.append(_encode({**each.model_dump(mode="json", exclude=set(left_out)), **left_out}))
+    return _relocate(b",".join(lines))
 
 
 def write_atlas(
@@ -69,7 +79,7 @@ def write_atlas(
                 is_first = is_first and not data
             if not position:
                 write(b"\n]")
-        queries = encode_specimens(index.queries)
+        queries = encode_specimens(index.queries, {each.id for each in index.queries})
         write((b"" if is_first or not queries else b",\n") + queries + b"\n]}\n")
     return place, digest.hexdigest(), {slug: (found[0], found[1]) for slug, found in places.items()}
 
@@ -90,19 +100,16 @@ def _read_parts(former: Path, parts: Mapping[str, Part]) -> Iterator[tuple[str, 
             stream.close()
 
 
-def _relocate(value: Any) -> Any:
-    """Return plain values with the paths of pictures relative to the data."""
-    if isinstance(value, dict):
-        return {key: _move(each) if key in PICTURES else _relocate(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_relocate(each) for each in value] if value and isinstance(value[0], dict | list) else value
-    return value
+def _relocate(encoded: bytes) -> bytes:
+    """Return JSON with the paths of pictures relative to the data; inside a text each of these quotes is escaped."""
+    return PICTURES.sub(_move, encoded)
 
 
-def _move(path: Any) -> Any:
-    if not isinstance(path, str) or not path or path.startswith("data:"):
-        return _relocate(path)
-    return links.relative(links.ATLAS_DATA, links.media(path))
+def _move(found: re.Match[bytes]) -> bytes:
+    path = json.loads(found[2])
+    if not path or path.startswith("data:"):
+        return found[0]
+    return found[1] + _encode(links.relative(links.ATLAS_DATA, links.media(path)))
 
 
 def _encode(value: Any, *, sort: bool = True) -> bytes:

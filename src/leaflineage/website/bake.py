@@ -48,7 +48,7 @@ from leaflineage.website.surroundings import Surveyor, hash_facts
 from leaflineage.website.view_compare import make_compare_pages
 from leaflineage.website.view_map import make_map_data
 from leaflineage.website.words import Words
-from leaflineage.website.writing import Writer, pack, read_former, write_robots, write_sitemap
+from leaflineage.website.writing import Writer, fold_files, pack, read_former, write_robots, write_sitemap
 
 SITE_SCHEMA = "leaflineage.site/1"
 
@@ -142,9 +142,9 @@ def bake(
             "budget_mb": budget_mb,
             "drawn": site.index.drawn,
             "images": images,
-            "files": sorted([*writer.addresses, links.MANIFEST, links.HASHES]),
+            "files": fold_files([*writer.addresses, links.MANIFEST, links.HASHES]),
         }
-        writer.write(links.MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode("utf-8"))
+        writer.write(links.MANIFEST, (json.dumps(manifest, separators=(",", ":")) + "\n").encode("utf-8"))
         known_hashes = read_hashes(out) if state.families else {}  # of what stays, as it was baked
         writer.write(links.HASHES, encode_manifest(run, writer.hash_files(known_hashes)))
         forget_state(run)
@@ -254,8 +254,7 @@ def _keep(known: _Known, writer: Writer, slug: str, former: FamilyState) -> bool
     addresses, pictures = former.list_files()
     if not writer.keep(addresses):
         return False
-    for picture in pictures:
-        writer.link_picture(picture)
+    writer.keep_pictures(pictures)
     for address in known.list_numbers(slug):
         writer.link_file(known.extras[address].relative_to(writer.run).as_posix(), address)
     return True

@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from leaflineage.errors import ArtifactError
 from leaflineage.records import FamilyRecord
 from leaflineage.website.reading import parse_record
 
-TEXT = re.compile(rb'"((?:[^"\\]|\\.){1,300})"')  # longer ones are pictures
+TEXT = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"')
+LONGEST = 300  # bytes of a text that may name something; longer ones are pictures
 WEIGHT_OF_TOP = 4  # of a top crop, beside one that is not
 Seen = tuple[str, str | None, str | None, str | None, str | None, str | None]
 
@@ -71,8 +73,9 @@ def pack_json(value: Any) -> bytes:
     return zlib.compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8"), 1)
 
 
+@lru_cache(maxsize=4)  # one after another, all that is packed together is asked for
 def unpack_json(packed: bytes) -> Any:
-    """Return what `pack_json` packed."""
+    """Return what `pack_json` packed, to be read alone."""
     return json.loads(zlib.decompress(packed))
 
 
@@ -111,7 +114,7 @@ def find_texts(data: bytes) -> set[str]:
     """Return the texts of a JSON document that are no addresses of pictures."""
     texts = set()
     for text in set(TEXT.findall(data)):
-        if b".webp" not in text and not text.startswith(b"data:"):
+        if 0 < len(text) <= LONGEST and b".webp" not in text and not text.startswith(b"data:"):
             texts.add(json.loads(b'"' + text + b'"') if b"\\" in text else text.decode("utf-8"))
     return texts
 

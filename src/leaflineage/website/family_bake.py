@@ -101,7 +101,7 @@ def write_parts(staging: Path, site: Site, family: AtlasFamily, specimens: Mappi
     whole, of_specimens = list_parts(staging, slug)
     whole.parent.mkdir(parents=True, exist_ok=True)
     whole.write_bytes(encode_family(family))
-    of_specimens.write_bytes(encode_specimens(own))
+    of_specimens.write_bytes(encode_specimens(own, site.shown))
 
 
 def list_parts(staging: Path, slug: str) -> tuple[Path, Path]:

@@ -61,14 +61,26 @@ def view_leaf(
     *,
     heatmap: str,
     alt: str,
+    anchor: str,
+    first: bool = True,
 ) -> LeafView:
-    """Return the whole leaf of a crop under a map, with the crop's box."""
+    """Return the whole leaf of a crop under a map, with the crop's box.
+
+    Parameters
+    ----------
+    anchor
+        Of the map on the page.
+    first
+        Whether the map stands there for the first time.
+    """
     x0, y0, x1, y1 = crop.box
     width, height = specimen.original_width, specimen.original_height
     species, number = species_of(specimen), specimen.catalogue_number or specimen.id
     return LeafView(
         picture=make_picture(page, specimen.image, specimen.width, specimen.height, alt),
         heat=links.relative(page, links.media(heatmap)),
+        anchor=anchor,
+        first=first,
         box=(x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height),
         tall=specimen.height > specimen.width,
         page=site.specimen_link(page, specimen.id),
@@ -89,7 +101,7 @@ def view_leaves(
         specimen = specimens[crop.specimen]
         who = identify(specimen, site.words)
         alt = site.words("crop.alt_leaf", leaf=leaf_word(site), specimen=who, n=n)
-        views.append(view_leaf(site, page, crop, specimen, heatmap=crop.heatmap, alt=alt))
+        views.append(view_leaf(site, page, crop, specimen, heatmap=crop.heatmap, alt=alt, anchor=f"h{n}"))
     return tuple(views)
 
 

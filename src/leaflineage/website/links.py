@@ -29,6 +29,7 @@ SEARCH_INDEX = "assets/search-index.js"
 SCRIPT_WORDS = "assets/words.js"
 MAP_DATA = "assets/map-data.js"
 FRAGMENT = "/+="  # characters that a fragment keeps as they are
+PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what needs no percent in an address
 
 
 def family_page(slug: str) -> str:
@@ -125,16 +126,19 @@ def relative(page: str, target: str) -> str:
     path, hash_mark, fragment = target.partition("#")
     if not path:
         return f"#{quote(fragment, safe=FRAGMENT)}"
-    return _lead(page.rpartition("/")[0], path) + (f"#{quote(fragment, safe=FRAGMENT)}" if hash_mark else "")
+    folder, _, name = path.rpartition("/")
+    lead = _lead(page.rpartition("/")[0], folder) + (name if PLAIN.fullmatch(name) else quote(name))
+    return f"{lead}#{quote(fragment, safe=FRAGMENT)}" if hash_mark else lead
 
 
 @lru_cache(maxsize=1 << 14)  # the pages of a folder lead to the same places
-def _lead(folder: str, path: str) -> str:
-    here, there = folder.split("/") if folder else [], path.split("/")
+def _lead(folder: str, target: str) -> str:
+    """Return the way from a folder to another, with a slash at its end unless they are one."""
+    here, there = folder.split("/") if folder else [], target.split("/") if target else []
     shared = 0
-    while shared < min(len(here), len(there) - 1) and here[shared] == there[shared]:
+    while shared < min(len(here), len(there)) and here[shared] == there[shared]:
         shared += 1
-    return quote("/".join([".."] * (len(here) - shared) + there[shared:]))
+    return "".join(f"{step}/" for step in [*[".."] * (len(here) - shared), *map(quote, there[shared:])])
 
 
 def root_of(page: str) -> str:

@@ -20,13 +20,17 @@ RUN_MANIFEST = "manifest.json"  # of the run
 
 
 def encode_manifest(run: Path, hashes: Mapping[str, str]) -> bytes:
-    """Return the site's manifest: what the run's says, and the hash of each file by address."""
+    """Return the site's manifest: what the run's says, and the hash of each file by folder and name."""
     try:
         known = read_record(run / RUN_MANIFEST, RunManifest, None).model_dump(mode="json", exclude={"files"})
     except ArtifactError:  # none, or one of an earlier version
         known = None
-    content = {"schema": SCHEMAS["site-manifest"], "files": dict(sorted(hashes.items())), "run": known}
-    return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
+    folders: dict[str, dict[str, str]] = {}
+    for address, sha256 in sorted(hashes.items()):
+        folder, _, name = address.rpartition("/")
+        folders.setdefault(folder, {})[name] = sha256
+    content = {"schema": SCHEMAS["site-manifest"], "files": folders, "run": known}
+    return (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode("utf-8")
 
 
 def read_hashes(site: Path) -> dict[str, str]:

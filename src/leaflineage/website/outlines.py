@@ -7,6 +7,8 @@ cross a square whose opposite corners lie above the level: they are drawn apart.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -55,14 +57,20 @@ def enlarge(heat: Heat, n_cells: int) -> Heat:
     """
     rows, columns = heat.shape
     scale = SIDE / max(rows, columns)
-    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    picture = Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
-    large = np.asarray(picture, dtype=np.float64)
-    for _ in range(round(2 * (SOFT * SIDE / n_cells) ** 2)):  # each round adds a variance of half a point
-        for axis in (0, 1):
-            framed = np.pad(large, [(1, 1) if each == axis else (0, 0) for each in (0, 1)], mode="edge")
-            back, here, ahead = (framed.take(range(at, at + large.shape[axis]), axis) for at in (0, 1, 2))
-            large = (back + 2 * here + ahead) / 4
+    tall, wide = max(1, round(rows * scale)), max(1, round(columns * scale))
+    n_rounds = round(2 * (SOFT * SIDE / n_cells) ** 2)  # each adds a variance of half a point
+    large: Heat = _make_enlarger(rows, tall, n_rounds) @ heat @ _make_enlarger(columns, wide, n_rounds).T
+    return large
+
+
+@lru_cache(maxsize=64)  # maps of one network have few sizes
+def _make_enlarger(n: int, wanted: int, n_rounds: int) -> Heat:
+    """Return the matrix (wanted, n) that enlarges a map along one axis and softens it: both are linear."""
+    single = Image.fromarray(np.eye(n, dtype=np.float32)).resize((n, wanted), Image.Resampling.BICUBIC)
+    large = np.asarray(single, dtype=np.float64)
+    for _ in range(n_rounds):
+        framed = np.pad(large, ((1, 1), (0, 0)), mode="edge")
+        large = (framed[:-2] + 2 * large + framed[2:]) / 4
     return large
 
 

@@ -126,13 +126,14 @@ def _slim(value: Any) -> Any:
     if kind is str:
         return sys.intern(value) if len(value) < SHORT else value
     if kind is list or kind is tuple:
-        return kind(_slim(each) for each in value) if value else value
+        return kind([each if type(each) in PLAIN else _slim(each) for each in value]) if value else value
     if kind is dict:
-        return {sys.intern(key): _slim(each) for key, each in value.items()}
+        return {sys.intern(key): each if type(each) in PLAIN else _slim(each) for key, each in value.items()}
     slim = kind.__new__(kind)
     drops = INDEX_DROPS if kind is AtlasConcept else {}
     for name, each in value.__dict__.items():  # set one by one, all records of a kind share their names
-        object.__setattr__(slim, name, drops[name] if name in drops else _slim(each))
+        kept = drops[name] if name in drops else each if type(each) in PLAIN else _slim(each)
+        object.__setattr__(slim, name, kept)
     for name, shared in (("fields_set", NO_FIELDS), ("extra", None), ("private", None)):
         object.__setattr__(slim, f"__pydantic_{name}__", shared)
     return slim

@@ -9,7 +9,7 @@ from leaflineage.website.context import ShownSpecimen, join_species
 from leaflineage.website.facts import RecordFacts
 from leaflineage.website.rights import Rights, hide_listed, hide_queries
 
-MOST_PAGES = 3_400  # of specimens on a site: 24 a family where there are 142; what is left weighs no more than the rest
+MOST_PAGES = 2_130  # of specimens on a site: 15 a family where there are 142; what is left weighs no more than the rest
 FEWEST_PAGES = 12  # a family
 
 

@@ -97,6 +97,8 @@ class Surveyor:
         for pair in filter(None, map(links.split_compare_page, sorted(site.plan))):
             for slug in pair:
                 self._comparisons.setdefault(slug, []).append(links.compare_page(*pair))
+        self._named = {family.name: family.slug for family in reversed(site.index.families)}
+        self._named |= {family.slug: family.slug for family in site.index.families}
         self._queries = {each.id for each in site.index.queries}
         self._outlines: OrderedDict[str, tuple[AtlasFamily, str]] = OrderedDict()
         built = [family.slug for family in site.index.families if is_built(family)]
@@ -132,9 +134,9 @@ class Surveyor:
         slugs = {slug, *(each for each in turn if each)}
         specimens = []
         for text in mentions:
-            family = site.find_family(text) or site.find_family(text.partition("/")[0])
-            if family is not None:
-                slugs.add(family.slug)
+            named = self._named.get(text) or self._named.get(text.partition("/")[0])
+            if named is not None:
+                slugs.add(named)
             if text in site.shown or text in self._queries:
                 specimens.append(text)
         ordered = sorted(slugs)

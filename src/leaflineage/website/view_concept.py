@@ -231,14 +231,30 @@ def _pair_maps(
     site: Site, page: str, concept: AtlasConcept, specimens: dict[str, AtlasSpecimen]
 ) -> tuple[MapPair, ...]:
     """Return the leaves of which an attribution map was made, each under its two maps."""
-    pairs = []
-    for n, crop in enumerate((each for each in concept.crops if each.attribution and each.kind == "top"), 1):
+    pairs, words = [], site.words
+    top = [each for each in concept.crops if each.kind == "top"]
+    for n, (place, crop) in enumerate(((p, c) for p, c in enumerate(top, 1) if c.attribution), 1):
         specimen = specimens[crop.specimen]
-        who = identify(specimen, site.words)
+        who = identify(specimen, words)
         places: dict[str, Any] = {"leaf": leaf_word(site), "specimen": who, "n": n}
-        coefficient, attribution = (
-            view_leaf(site, page, crop, specimen, heatmap=heatmap or "", alt=site.words(key, **places))
-            for key, heatmap in (("crop.alt_coefficient", crop.heatmap), ("crop.alt_attribution", crop.attribution))
+        coefficient = view_leaf(
+            site,
+            page,
+            crop,
+            specimen,
+            heatmap=crop.heatmap,
+            alt=words("crop.alt_coefficient", **places),
+            anchor=f"h{place}",
+            first=place > N_CROPS,  # else it lies over one of the whole leaves above
+        )
+        attribution = view_leaf(
+            site,
+            page,
+            crop,
+            specimen,
+            heatmap=crop.attribution or "",
+            alt=words("crop.alt_attribution", **places),
+            anchor=f"a{n}",
         )
         pairs.append(MapPair(coefficient=coefficient, attribution=attribution, who=who))
     return tuple(pairs)

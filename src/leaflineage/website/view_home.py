@@ -321,13 +321,14 @@ def _view_map(site: Site, page: str, families: list[AtlasFamily]) -> MapTeaser |
     if links.MAP not in site.plan or len(placed) < N_STARTS:
         return None
     xs, ys = zip(*(concept.position for _, concept in placed if concept.position), strict=True)
+    left, bottom = min(xs), min(ys)
+    across, up = (max(xs) - left) or 1.0, (max(ys) - bottom) or 1.0
     (width, height), air = MAP_SIZE, MAP_SIDE * 0.62
 
     def place(concept: AtlasConcept) -> tuple[float, float]:
         assert concept.position is not None
         x, y = concept.position
-        u = (x - min(xs)) / ((max(xs) - min(xs)) or 1.0)
-        v = (y - min(ys)) / ((max(ys) - min(ys)) or 1.0)
+        u, v = (x - left) / across, (y - bottom) / up
         return round(air + u * (width - 2 * air), 1), round(air + v * (height - 2 * air - MAP_LABEL), 1)
 
     pictured = [(family, each) for family, each in placed if each in list_stable(family) and each.visualizations]
@@ -335,7 +336,8 @@ def _view_map(site: Site, page: str, families: list[AtlasFamily]) -> MapTeaser |
     kept: list[tuple[AtlasFamily, AtlasConcept]] = []
     while pictured and len(kept) < N_MAP_PLATES:
         kept.append(pictured[0])
-        pictured = [pair for pair in pictured if _far(place(pair[1]), place(kept[-1][1]))]
+        there = place(kept[-1][1])
+        pictured = [pair for pair in pictured if _far(place(pair[1]), there)]
     plates = []
     for family, concept in kept:
         x, y = place(concept)

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from leaflineage.records import AtlasFamily, AtlasSpecimen, SpecimenHeatmap, SpecimenNeighbour
 from leaflineage.website import links, sentences
-from leaflineage.website.context import Site, identify, is_built, species_of
+from leaflineage.website.context import Site, identify, is_built, number_of, species_of
 from leaflineage.website.figures import leaf_word, make_axis, make_picture, place_bar, place_zero, sign_of
 from leaflineage.website.pages.parts import Bar, Link
 from leaflineage.website.pages.specimen import (
@@ -18,9 +18,10 @@ from leaflineage.website.pages.specimen import (
     SpecimenPage,
     Thumbnail,
 )
-from leaflineage.website.words import write_decimal, write_signed
+from leaflineage.website.words import write_decimal, write_percent, write_signed
 
 N_PREDICTED = 5
+LEAST_WEIGHT = 0.04  # of the strongest, for a concept to have a row of its own on a reference's page
 
 
 def view_specimen(site: Site, specimen: AtlasSpecimen) -> SpecimenPage:
@@ -67,7 +68,7 @@ def view_specimen(site: Site, specimen: AtlasSpecimen) -> SpecimenPage:
             for place, each in enumerate(_list_candidates(site, specimen), 1)
         ),
         heat_caption=sentences.caution_heat(words, site.index, [specimen]) if specimen.heatmaps else "",
-        neighbours=tuple(_view_neighbour(site, page, each) for each in specimen.neighbours),
+        neighbours=_list_neighbours(site, page, specimen),
         caveats=(
             words("caveat.score", n=site.index.classifier.n_outputs),
             words("caveat.fossil"),
@@ -132,12 +133,19 @@ def _list_candidates(site: Site, specimen: AtlasSpecimen) -> list[AtlasFamily]:
 
 
 def _explain(site: Site, page: str, specimen: AtlasSpecimen, family: AtlasFamily, place: int) -> Explanation:
-    """Return what each shown concept of a family adds on the leaf, strongest first, the rest last."""
+    """Return what each shown concept of a family adds on the leaf, strongest first, the rest last.
+
+    There are many references: on their pages concepts that hardly count share a row, so that bars and bias still sum.
+    """
     words = site.words
     shown = {concept.id: concept for concept in family.concepts}
     values = {key: logits for key, logits in specimen.contributions.items() if key in shown}
+    least = LEAST_WEIGHT * max(map(abs, values.values()), default=0.0) if specimen.role == "reference" else 0.0
+    weak = [logits for logits in values.values() if abs(logits) < least]
+    told = values if len(weak) < 2 else {key: logits for key, logits in values.items() if abs(logits) >= least}
     rest, bias = (_find_part(site, specimen, family, part) for part in ("rest", "bias"))
-    axis = make_axis([*values.values(), rest or 0.0])
+    others = sum(weak) if len(told) < len(values) else None
+    axis = make_axis([*told.values(), others or 0.0, rest or 0.0])
     heats = {each.concept: each for each in specimen.heatmaps}
     rows = [
         ConceptRow(
@@ -148,16 +156,16 @@ def _explain(site: Site, page: str, specimen: AtlasSpecimen, family: AtlasFamily
             logits=logits,
             index=specimen.importances.get(key),
             heat=_find_map(page, heats.get(key)),
-            anchor=f"map-{place}-{n}",
-            alt=words("specimen.spot", concept=site.tell_concept(shown[key]), family=family.name),
+            anchor=f"m{place}-{n}",
+            alt=words("specimen.spot", number=number_of(shown[key]), family=family.name),
         )
-        for n, (key, logits) in enumerate(sorted(values.items(), key=lambda pair: (-pair[1], pair[0])), 1)
+        for n, (key, logits) in enumerate(sorted(told.items(), key=lambda pair: (-pair[1], pair[0])), 1)
     ]
-    if rest is not None:
-        sign = words(f"sign.{sign_of(rest)}_short")
-        rows.append(
-            ConceptRow(words("table.rest"), None, sign, place_bar(rest, axis, "rest"), rest, None, None, "", "")
-        )
+    together = [(words("specimen.others", n=len(weak)), others, None), (words("table.rest"), rest, "rest")]
+    for label, logits, fill in together:
+        if logits is not None:
+            sign = words(f"sign.{sign_of(logits)}_short")
+            rows.append(ConceptRow(label, None, sign, place_bar(logits, axis, fill), logits, None, None, "", ""))
     total = None
     if rest is not None and bias is not None:
         whole = sum(values.values()) + rest + bias
@@ -168,6 +176,7 @@ def _explain(site: Site, page: str, specimen: AtlasSpecimen, family: AtlasFamily
         heading=words("specimen.why", family=Markup('<span lang="la">{}</span>').format(family.name)),
         rows=tuple(rows),
         zero=place_zero(axis),
+        gathered=words("specimen.gathered", share=write_percent(LEAST_WEIGHT, words)) if others is not None else "",
         total=total,
         has_maps=any(row.heat for row in rows),
     )
@@ -227,7 +236,18 @@ def _tell_split(site: Site, specimen: AtlasSpecimen) -> str | None:
     return site.words(f"specimen.split_{specimen.split.replace('-', '_')}")
 
 
-def _view_neighbour(site: Site, page: str, near: SpecimenNeighbour) -> NearSpecimen:
+def _list_neighbours(site: Site, page: str, specimen: AtlasSpecimen) -> tuple[NearSpecimen, ...]:
+    """Return the specimens near this one, the first of a family with the sheet of its thumbnails."""
+    anchors: dict[str, str] = {}
+    near = []
+    for each in specimen.neighbours:
+        slug, is_first = each.family or "", each.family not in anchors
+        anchor = anchors.setdefault(slug, f"t{len(anchors)}")
+        near.append(_view_neighbour(site, page, each, anchor, is_first=is_first))
+    return tuple(near)
+
+
+def _view_neighbour(site: Site, page: str, near: SpecimenNeighbour, anchor: str, *, is_first: bool) -> NearSpecimen:
     """Return a specimen near this one: its name where it has a page, its thumbnail where its family has any."""
     known, href = site.shown.get(near.id), site.specimen_link(page, near.id)
     family = site.find_family(near.family) if near.family else None
@@ -237,7 +257,7 @@ def _view_neighbour(site: Site, page: str, near: SpecimenNeighbour) -> NearSpeci
         number = near.id if href or family is None else ""
     return NearSpecimen(
         href=href,
-        thumbnail=_find_thumbnail(page, family, near.place),
+        thumbnail=_find_thumbnail(page, family, near.place, anchor, is_first=is_first),
         species=known.species if known else None,
         number=number,
         family=family.name if family else None,
@@ -246,13 +266,17 @@ def _view_neighbour(site: Site, page: str, near: SpecimenNeighbour) -> NearSpeci
     )
 
 
-def _find_thumbnail(page: str, family: AtlasFamily | None, place: int | None) -> Thumbnail | None:
+def _find_thumbnail(
+    page: str, family: AtlasFamily | None, place: int | None, anchor: str, *, is_first: bool
+) -> Thumbnail | None:
     """Return the square of a family's thumbnails at a place, or None where there is none."""
     sheet = family.thumbnails if family else None
     if sheet is None or place is None:
         return None
     row, column = divmod(place, sheet.columns)
     return Thumbnail(
+        anchor=anchor,
+        first=is_first,
         src=links.relative(page, links.media(sheet.image)),
         width=sheet.width,
         height=sheet.height,

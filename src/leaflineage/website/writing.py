@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from leaflineage.errors import SiteError
 from leaflineage.website import links
@@ -35,10 +36,26 @@ def read_former(out: Path) -> set[str]:
             )
         return set()
     try:
-        files = json.loads(manifest.read_bytes())["files"]
-    except (ValueError, KeyError, TypeError) as error:
+        files = unfold_files(json.loads(manifest.read_bytes())["files"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SiteError(f"{manifest} is damaged. Empty the folder {out} and bake again.") from error
-    return {str(name) for name in files if not str(name).startswith("/") and ".." not in str(name).split("/")}
+    return {name for name in files if not name.startswith("/") and ".." not in name.split("/")}
+
+
+def fold_files(addresses: Iterable[str]) -> dict[str, list[str]]:
+    """Return {folder: names} of addresses, as the manifest lists them: a large site has tens of thousands."""
+    folders: dict[str, list[str]] = {}
+    for address in sorted(addresses):
+        folder, _, name = address.rpartition("/")
+        folders.setdefault(folder, []).append(name)
+    return folders
+
+
+def unfold_files(files: Any) -> list[str]:
+    """Return the addresses that a manifest lists, by folder or, in a site baked by an older version, one by one."""
+    if isinstance(files, list):
+        return [str(name) for name in files]
+    return [f"{folder}/{name}" if folder else str(name) for folder, names in files.items() for name in names]
 
 
 class Writer:
@@ -90,6 +107,26 @@ class Writer:
                 "visualize again."
             ) from error
         self.pictures.add(path)
+
+    def keep_pictures(self, paths: Iterable[str]) -> None:
+        """Stage pictures of the run, unless the site has them already, which here most of tens of thousands are."""
+        run, media, stat = f"{self.run}/", f"{self.out}/{links.media('-')[:-1]}", os.stat
+        known, kept, pictures, prefix = self.addresses, self.kept, self.pictures, links.media("-")[:-1]
+        for path in paths:
+            if path in pictures:
+                continue
+            try:
+                here, there = stat(run + path), stat(media + path)
+            except OSError:
+                self.link_picture(path)
+                continue
+            if here.st_ino == there.st_ino and here.st_dev == there.st_dev:
+                address = prefix + path
+                known[address] = here.st_size
+                kept.add(address)
+                pictures.add(path)
+            else:
+                self.link_picture(path)
 
     def link_file(self, path: str, address: str) -> None:
         """Stage a file of the run, unless the site has it already; ``path`` is relative to the run.

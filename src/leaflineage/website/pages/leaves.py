@@ -21,10 +21,15 @@ class CropView:
 
 @dataclass(frozen=True)
 class LeafView:
-    """A whole leaf under a map of a concept, with the crop's box in it, as ``CropView`` else."""
+    """A whole leaf under a map of a concept, with the crop's box in it, as ``CropView`` else.
+
+    ``first`` is where the map stands on the page under its anchor; where it lies again, it is referred to.
+    """
 
     picture: Picture
     heat: str  # the map's address
+    anchor: str
+    first: bool
     box: tuple[float, float, float, float]  # x, y, width, height, as fractions of the leaf's picture
     tall: bool
     page: str | None

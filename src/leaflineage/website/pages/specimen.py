@@ -52,14 +52,20 @@ class Explanation:
     heading: str
     rows: tuple[ConceptRow, ...]
     zero: float
+    gathered: str  # which concepts share a row; empty where each has its own
     total: str | None  # what bars and bias sum to
     has_maps: bool
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A square of a family's sheet of thumbnails: the whole sheet's address and size, and where the square begins."""
+    """A square of a family's sheet of thumbnails: the whole sheet's address and size, and where the square begins.
 
+    ``first`` is where the sheet stands on the page under its anchor; the squares after it refer to that.
+    """
+
+    anchor: str
+    first: bool
     src: str
     width: int
     height: int
