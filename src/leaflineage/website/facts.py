@@ -19,7 +19,10 @@ from leaflineage.errors import ArtifactError
 from leaflineage.records import FamilyRecord
 from leaflineage.website.reading import parse_record
 
-TEXT = re.compile(rb'"((?:[^"\\]|\\.){1,300})"')  # longer ones are pictures
+TEXT = re.compile(
+    rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
+)  # whole, however long: whoever stops within one takes ends for beginnings
+LONGEST_TEXT = 300  # bytes; longer ones are pictures
 WEIGHT_OF_TOP = 4  # of a top crop, beside one that is not
 Seen = tuple[str, str | None, str | None, str | None, str | None, str | None]
 
@@ -108,7 +111,7 @@ def find_texts(data: bytes) -> set[str]:
     """Return the texts of a JSON document that are no addresses of pictures."""
     texts = set()
     for text in set(TEXT.findall(data)):
-        if b".webp" not in text and not text.startswith(b"data:"):
+        if 0 < len(text) <= LONGEST_TEXT and b".webp" not in text and not text.startswith(b"data:"):
             texts.add(json.loads(b'"' + text + b'"') if b"\\" in text else text.decode("utf-8"))
     return texts
 
