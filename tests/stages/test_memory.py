@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from leaflineage.arrays import MappedArray
+from leaflineage.concepts import encoding, factorization, rows, stability, unseen
 from leaflineage.config import Config
 from leaflineage.errors import ConfigError
 from leaflineage.records import Catalogue, ModelRecord, Specimen
@@ -90,6 +91,9 @@ def run_extract(folder: Path, n: int, monkeypatch: pytest.MonkeyPatch) -> int:
 def test_extract_and_factorize_hold_no_more_where_there_are_more_specimens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for module in (rows, factorization, stability, unseen):  # the fewer specimens fill a piece, and so do the more
+        monkeypatch.setattr(module, "PIECE", 256)
+    monkeypatch.setattr(encoding, "N_ROWS", 256)
     n_few, n_many = 40, 240
     run_extract(tmp_path / "2", 2, monkeypatch)  # what is imported and made once
     few, many = (run_extract(tmp_path / f"{n}", n, monkeypatch) for n in (n_few, n_many))
