@@ -23,10 +23,9 @@ def make_model() -> ModelRecord:
     return ModelRecord.model_construct(map_shape=(4, 4, 1280), affine_head=True, pools_first=True, signed=False)
 
 
-def count(n_families: int, n_each: int, *overrides: str, speeds: Speeds = SPEEDS) -> Work:
-    return count_work(
-        load_tiny(*overrides), make_model(), speeds, dict.fromkeys(map(str, range(n_families)), n_each), 0
-    )
+def count(n_families: int, n_each: int, *overrides: str) -> Work:
+    n_specimens = dict.fromkeys(map(str, range(n_families)), n_each)
+    return count_work(load_tiny(*overrides), make_model(), SPEEDS, n_specimens, 0)
 
 
 def test_every_stage_has_its_work_and_every_price_its_work() -> None:
@@ -50,14 +49,9 @@ def test_more_specimens_make_no_more_pictures_and_no_more_crops_than_are_shown()
 
 
 def test_drawing_is_paid_by_the_step() -> None:
-    slow = (
-        count(2, 12, "visualize.steps=20")["visualize"][NETWORK]
-        - count(2, 12, "visualize.steps=10")["visualize"][NETWORK]
-    )
-    pictures = (
-        2 * 3 * 1.3 + 2 * 2
-    )  # three concepts each, drawn again now and then; a picture of the family, twice as long
-    assert slow == pytest.approx(10 * 0.1 * pictures)
+    few, more = (count(2, 12, f"visualize.steps={steps}")["visualize"][NETWORK] for steps in (10, 20))
+    pictures = 2 * 3 * 1.3 + 2 * 2  # three concepts each, drawn again now and then; the family, twice as long
+    assert more - few == pytest.approx(10 * 0.1 * pictures)
 
 
 def test_seconds_are_prices_times_work() -> None:
@@ -72,9 +66,7 @@ def scale(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_prices_are_found_again_from_builds(scale: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        scale, "time_forward", lambda architecture, side: {"resnet101": 0.5, "resnet50": 0.1}[architecture]
-    )
+    monkeypatch.setattr(scale, "time_forward", lambda architecture, side: side / 1000)
     paid = {
         stage: {kind: 0.5 + index for index, kind in enumerate(sorted(kinds))} for stage, kinds in count(1, 8).items()
     }
@@ -102,9 +94,5 @@ def test_prices_are_found_again_from_builds(scale: ModuleType, tmp_path: Path, m
 
 
 def test_times_are_told_in_words(scale: ModuleType) -> None:
-    assert [scale.say_time(each) for each in (90, 3 * 3600, 40 * 86_400, 3e8)] == [
-        "2 min",
-        "3 hours",
-        "40 days",
-        "9.5 years",
-    ]
+    told = [scale.say_time(each) for each in (90, 3 * 3600, 40 * 86_400, 3e8)]
+    assert told == ["2 min", "3.0 hours", "40 days", "9.5 years"]
