@@ -353,8 +353,10 @@ def test_strays_are_removed_and_what_is_kept_stays(store: Store) -> None:
 def test_slices_of_a_stored_array_are_those_of_the_array(tmp_path: Path) -> None:
     store, cells = Store(tmp_path), np.arange(24, dtype=np.float16).reshape(8, 3)
     store.write_arrays("a.safetensors", {"cells": cells, "other": np.zeros(2)})
-    opened = store.open_array("a.safetensors", "cells", stage="extract")
-    np.testing.assert_array_equal(opened[2:5], cells[2:5])
+    opened = store.map_arrays("a.safetensors", stage="extract")
+    np.testing.assert_array_equal(opened["cells"][2:5], cells[2:5])
+    assert (opened["cells"].shape, opened["cells"].dtype) == ((8, 3), np.float16)
+    assert opened.keys() == {"cells", "other"}
 
 
 @pytest.mark.parametrize("content", [None, b"nonsense"])
@@ -362,4 +364,4 @@ def test_an_array_that_cannot_be_opened_names_the_stage_to_run_again(tmp_path: P
     if content is not None:
         (tmp_path / "a.safetensors").write_bytes(content)
     with pytest.raises(ArtifactError, match=r"a\.safetensors .*extract"):
-        Store(tmp_path).open_array("a.safetensors", "cells", stage="extract")
+        Store(tmp_path).map_arrays("a.safetensors", stage="extract")

@@ -252,6 +252,7 @@ class RunSection(Section):
     seed: int = Field(0, ge=0)
     device: str = "auto"
     jobs: int = Field(0, ge=0, le=1024)
+    memory_gb: float = Field(4.0, gt=0)
     keep_activations: bool = False
 
 

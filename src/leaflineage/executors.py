@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import resource
 import signal
 import sys
 import threading
@@ -26,7 +25,7 @@ from typing import Protocol, Self
 from leaflineage.config import Config
 from leaflineage.errors import LeafLineageError
 from leaflineage.freshness import find_staleness
-from leaflineage.machine import describe_maker
+from leaflineage.machine import describe_maker, measure_peak_mb
 from leaflineage.stages.context import Context, name_accelerator
 from leaflineage.stages.table import STAGES, describe_basis, shorten_basis
 from leaflineage.store import Store, hash_json
@@ -40,7 +39,8 @@ class TaskReport:
 
     stage: str
     slug: str
-    seconds: float
+    seconds: float  # by the clock
+    cpu_seconds: float
     peak_mb: float  # of the process that ran it, so far
     error: LeafLineageError | None = None
     maker: str = ""  # versions and processor
@@ -59,7 +59,7 @@ def run_task(stage_name: str, slug: str, run_dir: str, config_json: str, shared:
     LeafLineageError
         Never: an error a user can mend comes back in the report, so that other families go on.
     """
-    began = time.monotonic()
+    began, spent = time.monotonic(), time.process_time()
     error = None
     limit_threads()
     store = Store(Path(run_dir))
@@ -70,8 +70,8 @@ def run_task(stage_name: str, slug: str, run_dir: str, config_json: str, shared:
                 _run(stage_name, context)
     except LeafLineageError as caught:
         error = caught
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-    return TaskReport(stage_name, slug, time.monotonic() - began, peak, error, describe_maker())
+    seconds, cpu_seconds = time.monotonic() - began, time.process_time() - spent
+    return TaskReport(stage_name, slug, seconds, cpu_seconds, measure_peak_mb(), error, describe_maker())
 
 
 def limit_threads() -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import socket
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,6 +54,27 @@ def describe_maker(accelerator: str = "") -> str:
     """Return in one line what an artifact is made with here: versions and processor, and an accelerator where used."""
     versions = ", ".join(f"{name} {number}" for name, number in find_versions().items())
     return "; ".join(part for part in (versions, find_processor(), accelerator) if part)
+
+
+def measure_peak_mb(*, children: bool = False) -> float:
+    """Return the largest resident memory so far, in MB: of this process, or of the largest that it has waited for."""
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def measure_resident_mb() -> float:
+    """Return the memory that this process holds now, in MB; its largest where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return measure_peak_mb()
+    return pages * resource.getpagesize() / 1024**2
+
+
+def measure_cpu_seconds() -> float:
+    """Return the CPU time so far of this process and of those that it has waited for."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def describe_process() -> dict[str, str | int]:

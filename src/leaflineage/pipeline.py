@@ -21,10 +21,12 @@ from leaflineage.errors import ArtifactError, ConfigError, LeafLineageError, Sit
 from leaflineage.executors import Executor, LocalExecutor
 from leaflineage.freshness import find_staleness, has_activations, list_cell_readers
 from leaflineage.herbarium import FAMILIES, write_catalogue
+from leaflineage.machine import measure_cpu_seconds, measure_peak_mb
 from leaflineage.records import Catalogue, make_slug
 from leaflineage.resources import find_resource
 from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context
+from leaflineage.stages.memory import check_memory
 from leaflineage.stages.table import FAMILY_STAGES, SHARDED_STAGES, STAGES
 from leaflineage.store import SITE_RECORD, Store, hash_json
 from leaflineage.website.bake import BakeReport, bake
@@ -72,13 +74,14 @@ class BuildReport:
     """What a build did."""
 
     site: Path
-    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage and by the clock
+    cpu_seconds: dict[str, float] = field(default_factory=dict)  # by stage, of all processes
     built: dict[str, list[str]] = field(default_factory=dict)  # slugs, by stage
     reused: dict[str, int] = field(default_factory=dict)  # fresh items, by stage
     set_aside: dict[str, str] = field(default_factory=dict)  # reason by specimen
     missing: dict[str, str] = field(default_factory=dict)  # reason by family
     notes: list[str] = field(default_factory=list)
-    peak_mb: float = 0.0  # largest process
+    peak_mb: float = 0.0  # largest process, this one and those that bake included
     problems: list[str] = field(default_factory=list)  # of the site
     n_families: int = 0
     n_pages: int = 0
@@ -156,6 +159,9 @@ def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter
             slugs = context.list_built()
             if report.shard is not None:
                 slugs = report.shard.take(slugs)
+            check_memory(
+                config, context.model, {each.name: each.n_specimens for each in context.families if each.slug in slugs}
+            )
             for name in FAMILY_STAGES if report.shard is None else SHARDED_STAGES:
                 _run_family_stage(name, context, slugs, executor, reporter, report)
                 if name == "fidelity" and not config.run.keep_activations:
@@ -172,6 +178,7 @@ def _build(store: Store, config: Config, report: BuildReport, reporter: Reporter
     if report.shard is None:
         _bake(store, config, reporter, report)
         _save_facts(store, config, specimen_hashes, report)
+    report.peak_mb = max(report.peak_mb, measure_peak_mb(), measure_peak_mb(children=True))
     store.write_json("report.json", "report", describe_report(report))
     return report
 
@@ -194,6 +201,7 @@ def describe_report(report: BuildReport) -> dict[str, Any]:
     """Return a build's report as plain values."""
     return {
         "seconds": report.seconds,
+        "cpu_seconds": report.cpu_seconds,
         "built": report.built,
         "reused": report.reused,
         "set_aside": report.set_aside,
@@ -271,7 +279,7 @@ def _scan(
     store: Store, config: Config, known: dict[str, list[Any]], reporter: Reporter, report: BuildReport
 ) -> dict[str, list[Any]]:
     """List the specimens into catalogue.json; return the new cache of their hashes."""
-    began = time.monotonic()
+    began, spent = time.monotonic(), measure_cpu_seconds()
     drawn = config.specimens.draw is not None
     root = store.path("specimens") if drawn else config.specimens.root
     assert root is not None, "the config has root or draw"
@@ -295,7 +303,7 @@ def _scan(
     )
     if started:
         reporter.finish("scan", time.monotonic() - began)
-    report.seconds["scan"] = time.monotonic() - began
+    report.seconds["scan"], report.cpu_seconds["scan"] = time.monotonic() - began, measure_cpu_seconds() - spent
     catalogue = _settle_rights(store, config, catalogue, report)
     report.set_aside = {each.id: each.set_aside for each in catalogue.specimens if each.set_aside}
     report.notes += catalogue.notes
@@ -371,6 +379,7 @@ def _run(name: str, stale: list[str], total: int, executor: Executor, reporter: 
     errors: list[LeafLineageError] = []
     for done in executor.run(name, stale):
         report.peak_mb = max(report.peak_mb, done.peak_mb)
+        report.cpu_seconds[name] = report.cpu_seconds.get(name, 0.0) + done.cpu_seconds
         if done.error is not None:
             errors.append(done.error)
         else:
@@ -486,7 +495,7 @@ def _list_files(folder: Path) -> Iterable[Path]:
 
 def _bake(store: Store, config: Config, reporter: Reporter, report: BuildReport) -> None:
     """Bake and check the site where it is stale."""
-    began = time.monotonic()
+    began, spent = time.monotonic(), measure_cpu_seconds()
     fingerprint = hash_site_inputs(store, config, report.site)
     known: dict[str, Any] = {}
     with contextlib.suppress(ArtifactError):  # a record that is missing or damaged: the site is baked again
@@ -500,7 +509,7 @@ def _bake(store: Store, config: Config, reporter: Reporter, report: BuildReport)
     report.n_pages = baked.n_pages
     report.notes += baked.notes
     report.built["bake"] = [""]
-    report.seconds["bake"] = time.monotonic() - began
+    report.seconds["bake"], report.cpu_seconds["bake"] = time.monotonic() - began, measure_cpu_seconds() - spent
     record = {
         "fingerprint": fingerprint,
         "manifest": hashlib.sha256((report.site / MANIFEST).read_bytes()).hexdigest(),

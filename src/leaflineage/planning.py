@@ -9,36 +9,30 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from leaflineage.concepts.attribution import N_COPIES
-from leaflineage.concepts.crops import place_grid
-from leaflineage.concepts.importance import FIRST_DESIGNS
-from leaflineage.concepts.sobol import N_SCRAMBLINGS
+from leaflineage.concepts.rows import GB
 from leaflineage.config import PRESETS, Config, VisualizeSection, check_places
+from leaflineage.costs import PRICES, Speeds, count_head_evaluations, count_work, estimate_seconds
 from leaflineage.errors import LeafLineageError
 from leaflineage.executors import count_jobs, limit_threads, run_task
 from leaflineage.freshness import find_stale
 from leaflineage.herbarium import draw_specimen, write_herbarium
+from leaflineage.machine import measure_peak_mb, measure_resident_mb
 from leaflineage.pipeline import list_drawn_families, warn_of_rest
-from leaflineage.records import Catalogue
+from leaflineage.records import Catalogue, ModelRecord
 from leaflineage.sizing import Size, estimate_size
 from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context
-from leaflineage.stages.explain import N_CANDIDATES
-from leaflineage.stages.factorize import LEAST_REFITS
+from leaflineage.stages.memory import check_memory, estimate_activations
 from leaflineage.stages.rank import choose_batch_size
-from leaflineage.stages.selection import N_PROBED
 from leaflineage.store import Store
 
 N_TIMED = 16
 N_TRIED_FAMILIES, N_TRIED_LEAVES = 2, 24  # on which the rest is measured where no run has it
 N_STEPS = 2
-ACCENTED = 0.3  # a concept, of the pictures that are drawn because the first fails: once more, or of a crop
-BACKWARD = 3.2  # a pass forward and backward over one forward
-LOCATING = 0.35  # CPU seconds a specimen; every picture is looked at at 384 px
 
 
 @dataclass
@@ -54,6 +48,7 @@ class Estimate:
     seconds: dict[str, float]
     jobs: int
     size: Size
+    memory_gb: float  # of the largest process
 
     @property
     def minutes(self) -> float:
@@ -121,7 +116,10 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
             n_specimens = dict.fromkeys(built, config.specimens.draw.n)
         _say_rest(config, context, built, run, say)
         n_queries = len(context.list_queries())
-        seconds = {"draw": drawing_seconds, **_time_stages(sampled, context, n_specimens, n_queries)}
+        speeds = time_classifier(sampled, context, drawing=drawing_seconds)
+        seconds = estimate_seconds(count_work(sampled, model, speeds, n_specimens, n_queries), PRICES)
+        names = {context.of(slug).family.name: count for slug, count in n_specimens.items()}
+        memory_gb = _say_memory(config, model, names, say)
         size = estimate_size(
             config,
             n_specimens,
@@ -129,7 +127,7 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
             specimens=context.list_used(),
             n_queries=n_queries,
         )
-        estimate = Estimate(seconds, count_jobs(config.run.jobs), size)
+        estimate = Estimate(seconds, count_jobs(config.run.jobs), size, memory_gb)
     n_concepts, n_shown = config.concepts.most_concepts, min(config.concepts.most_concepts, config.atlas.n_shown)
     say(f"Concepts: {n_concepts} a family, {n_shown} shown")
     _say_pictures(config, len(built), estimate, say)
@@ -165,6 +163,28 @@ def _say_pictures(config: Config, n_families: int, estimate: Estimate, say: Call
         say(
             '  spectrum = "all": magnitudes and colours of all families\' leaves; one changed leaf redraws every family'
         )
+
+
+def _say_memory(
+    config: Config, model: ModelRecord, n_specimens: Mapping[str, int], say: Callable[[str], None]
+) -> float:
+    """Say what memory a process would take; return GB.
+
+    Raises
+    ------
+    ConfigError
+        Where activations cannot be worked on within ``[run] memory_gb``.
+    """
+    check_memory(config, model, n_specimens)
+    activations = max((estimate_activations(config, model, n) for n in n_specimens.values()), default=0.0) / GB
+    # Now it holds torch and the classifier; at its largest it sent batches of pictures through, as a build does.
+    whole = max(measure_peak_mb() / 1024, measure_resident_mb() / 1024 + activations)
+    jobs = count_jobs(config.run.jobs)
+    say(
+        f"Memory: about {whole:.1f} GB a process, {whole * jobs:.1f} in all; of it activations up to {activations:.1f} "
+        f"([run] memory_gb = {config.run.memory_gb:g})"
+    )
+    return whole
 
 
 def _count_crops_seen(settings: VisualizeSection) -> int:
@@ -276,23 +296,18 @@ def _try_rests(config: Config, context: Context, built: list[str]) -> dict[str, 
 # --- how long it would take ------------------------------------------------------------------------------------
 
 
-def _time_stages(config: Config, context: Context, n_specimens: dict[str, int], n_queries: int) -> dict[str, float]:
-    """Return seconds of one core a stage, from a timed sample."""
+def time_classifier(config: Config, context: Context, *, drawing: float) -> Speeds:
+    """Return how fast the classifier is on this machine, from a timed sample; ``drawing`` is handed on."""
     import numpy as np
     import torch
 
     from leaflineage.featviz.maco import visualize_concepts
     from leaflineage.featviz.objective import COSINE_POWER
     from leaflineage.featviz.spectrum import Palette
-    from leaflineage.stages.fidelity import N_RANDOM_WEIGHTS
-    from leaflineage.stages.illustrate import MOST_MISTAKES
-    from leaflineage.stages.judging import N_LEAVES
-    from leaflineage.stages.reading import BATCH_SIZE
-    from leaflineage.stages.visualize import FAMILY_STEPS
     from leaflineage.stages.visualizing import choose_slots
 
     classifier, settings = context.load_classifier(), config.visualize
-    size, n = context.model.preprocessing.input_size, sum(n_specimens.values())
+    size = context.model.preprocessing.input_size
     batch = torch.rand(N_TIMED, 3, *size)
     forward = _time(lambda: classifier.features(batch)) / N_TIMED
     generator = np.random.default_rng(0)
@@ -318,42 +333,8 @@ def _time_stages(config: Config, context: Context, n_specimens: dict[str, int], 
         )
 
     step = _time(draw) / N_STEPS / n_slots
-    n_shown = min(config.concepts.most_concepts, config.atlas.n_shown)
     head = 0.0 if context.model.affine_head else _time_head(config, context)
-    rows, columns, channels = context.model.map_shape
-    cells = sum(min(count * rows * columns, config.concepts.max_cells) for count in n_specimens.values())
-    concepts = config.concepts
-    tried = concepts.n_concepts_tried if concepts.n_concepts == "auto" else [concepts.n_concepts]
-    n_refits = max(concepts.refits, LEAST_REFITS) if concepts.n_concepts == "auto" else concepts.refits
-    products = cells * channels * sum(tried) * (1 + n_refits)
-    n_pictures = len(n_specimens) * n_shown
-    n_maps = n_pictures * min(concepts.n_attributions, concepts.n_crops) * N_COPIES
-    drawing = settings.steps * step
-    judging = sum(min(count, N_LEAVES) for count in n_specimens.values()) * n_shown * (forward + 0.002)
-    n_subconcepts = n_pictures * (concepts.n_subconcepts if concepts.recurse > 1 else 0)
-    return {
-        "probe": min(n, N_PROBED) * (forward + 0.004),
-        "extract": n * (1 + _count_crops(config)) * (forward + 0.004),
-        "factorize": 0.2 * len(n_specimens) + products * 5e-9,
-        "rank": n * head,
-        "fidelity": len(n_specimens) * (0.4 + N_RANDOM_WEIGHTS * (forward + 0.004)),
-        "illustrate": n * 0.015 + n_maps * BACKWARD * forward,
-        "contrast": len(n_specimens) * (BATCH_SIZE * forward + MOST_MISTAKES / 2 * head),
-        "name": n * LOCATING,
-        "recurse": n_subconcepts * (0.7 + drawing),
-        "visualize": (n_pictures * (settings.n_visualizations + ACCENTED) + FAMILY_STEPS * len(n_specimens)) * drawing
-        + judging,
-        "explain": n_queries * (forward + 0.05 + N_CANDIDATES * head),
-        "bake": 2 + 0.05 * len(n_specimens) * n_shown,
-    }
-
-
-def _count_crops(config: Config) -> float:
-    """Return how many crops a leaf half as long again as wide is cut into, 0 where banks are fitted on cells alone."""
-    settings = config.concepts
-    if settings.fit_on == "cells":
-        return 0
-    return len(place_grid(1000, 1500, crop_side=settings.crop_side, crop_stride=settings.crop_stride))
+    return Speeds(forward=forward, step=step, head=head, drawing=drawing)
 
 
 def _time_head(config: Config, context: Context) -> float:
@@ -366,9 +347,7 @@ def _time_head(config: Config, context: Context) -> float:
     n = choose_batch_size(context.model)
     with torch.inference_mode():
         each = _time(lambda: classifier.head(torch.rand(n, *shape, device=classifier.device))) / n
-    # Evaluations a specimen, of the first round, which is most often enough, and of leaving each concept out.
-    first = (N_SCRAMBLINGS * FIRST_DESIGNS + 1) * (config.concepts.most_concepts + 3)
-    return each * first
+    return each * count_head_evaluations(config)
 
 
 def _time(work: Callable[[], object]) -> float:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leaflineage.arrays import ArraySpool, Declared, MappedArray, map_arrays
 from leaflineage.claims import claim
 from leaflineage.errors import ArtifactError
 from leaflineage.records import SCHEMAS
@@ -160,17 +161,31 @@ class Store:
         except (OSError, SafetensorError) as error:
             raise ArtifactError(f"{relative} in {self.folder} is damaged ({error}).{again}") from None
 
-    def open_array(self, relative: str, key: str, *, stage: str) -> Any:
-        """Return one array of a file, of which slices along the first axis are read when they are asked for."""
-        from safetensors import SafetensorError, safe_open
+    @contextlib.contextmanager
+    def stream_arrays(self, relative: str, declared: Declared) -> Iterator[ArraySpool]:
+        """Write a file of arrays of which some come a few rows at a time; it is there, whole, once they are finished.
 
+        Parameters
+        ----------
+        declared
+            Type and shape of a row of each array that comes in parts.
+        """
+        spool = ArraySpool(
+            self.path(relative), declared, mark=WRITER, explain=lambda error: self._explain_refusal(relative, error)
+        )
+        try:
+            yield spool
+        finally:
+            spool.remove()
+
+    def map_arrays(self, relative: str, *, stage: str) -> dict[str, MappedArray]:
+        """Map arrays of a file, of which parts are read when they are asked for."""
         again = f" Run the stage {stage!r} again: `leaflineage build`."
         try:
-            file: Any = safe_open(self.path(relative), framework="numpy")
-            return file.get_slice(key)
+            return map_arrays(self.path(relative))
         except FileNotFoundError:
             raise ArtifactError(f"{relative} was wanted in {self.folder}, and is not there.{again}") from None
-        except (OSError, SafetensorError) as error:
+        except (OSError, ValueError) as error:
             raise ArtifactError(f"{relative} in {self.folder} is damaged ({error}).{again}") from None
 
     def remove(self, relative: str) -> None:

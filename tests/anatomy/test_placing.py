@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 
-from leaflineage.anatomy import Lie, average_on_leaf, divide_cells, fill_bins, place_concepts, shade_leaf
+from leaflineage.anatomy import LeafAverage, Lie, divide_cells, fill_bins, place_concepts, shade_leaf
 from leaflineage.anatomy.canonical import N_ACROSS, N_ALONG, N_PETIOLE
 from leaflineage.anatomy.labels import APEX, BACKGROUND, BLADE, MARGIN, PADDING, PETIOLE
 
@@ -141,8 +141,10 @@ def test_a_concept_of_the_apex_is_at_the_top_of_the_canonical_leaf(looked) -> No
     size = leaves[0].labels.shape[0]
     cells = np.stack([divide_cells(leaf.labels, make_lie(size), (8, 8)) for leaf in leaves])
     maps = cells[..., [APEX, PETIOLE]].astype(np.float64)
-    bins = np.stack([fill_bins(leaf, make_lie(size), (8, 8)) for leaf in leaves])
-    apex, stalk = average_on_leaf(maps, bins)
+    average = LeafAverage(2)
+    for leaf, each in zip(leaves, maps, strict=True):
+        average.add(each, fill_bins(leaf, make_lie(size), (8, 8)))
+    apex, stalk = average.take()
     assert np.nanmean(apex.blade[-5:]) > 5 * np.nanmean(apex.blade[:12])
     assert np.nanmean(stalk.petiole) > 3 * np.nanmean(stalk.blade[8:])
     shade = shade_leaf(apex, height=64)
@@ -153,9 +155,11 @@ def test_a_concept_of_the_apex_is_at_the_top_of_the_canonical_leaf(looked) -> No
 
 
 def test_bins_that_no_leaf_fills_stay_unseen() -> None:
-    bins = np.zeros((2, N_ALONG * N_ACROSS + N_PETIOLE, 4))
+    bins, average = np.zeros((2, N_ALONG * N_ACROSS + N_PETIOLE, 4)), LeafAverage(1)
     bins[0, 0, 0] = 1
-    (found,) = average_on_leaf(np.full((2, 2, 2, 1), 3.0), bins)
+    for each in bins:
+        average.add(np.full((2, 2, 1), 3.0), each)
+    (found,) = average.take()
     assert found.blade[0, 0] == 3
     assert np.isnan(found.blade).sum() == N_ALONG * N_ACROSS - 1
     assert np.isnan(found.petiole).all()

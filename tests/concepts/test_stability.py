@@ -9,6 +9,7 @@ from reference import match_by_permutation
 
 from leaflineage.concepts import stability
 from leaflineage.concepts.factorization import Method, factorize
+from leaflineage.concepts.rows import Rows
 from leaflineage.concepts.stability import FOUND_AGAIN, Refit, match_banks, measure_stability, refit
 
 Floats = NDArray[np.float64]
@@ -102,8 +103,8 @@ def test_a_refit_draws_whole_leaves_with_replacement(monkeypatch: pytest.MonkeyP
     class Fitted:
         concept_bank = np.eye(1, 2)
 
-    def spy(activations: Floats, **_: object) -> Fitted:
-        seen.append(activations)
+    def spy(activations: Rows, **_: object) -> Fitted:
+        seen.append(activations.read(0, len(activations)))
         return Fitted()
 
     monkeypatch.setattr(stability, "factorize", spy)

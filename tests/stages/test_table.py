@@ -278,7 +278,7 @@ OTHER = {
     "specimens.split": "md5:5",
     "specimens.draw": {"n": 4},
 }
-VOLATILE = ("run.jobs", "run.device", "run.keep_activations", "site.base_url", "site.budget_mb")
+VOLATILE = ("run.jobs", "run.device", "run.memory_gb", "run.keep_activations", "site.base_url", "site.budget_mb")
 
 
 def list_keys(model: BaseModel, prefix: str = "") -> list[str]:
@@ -324,6 +324,7 @@ def test_what_changes_no_result_changes_no_fingerprint(name: str, context: Conte
     for key, value in {
         "run.jobs": 7,
         "run.device": "cuda",
+        "run.memory_gb": 8.0,
         "run.keep_activations": True,
         "site.base_url": "https://example.org/",
         "site.budget_mb": 9.0,
@@ -348,7 +349,7 @@ def test_every_setting_belongs_to_a_stage_or_is_known_to_change_no_artifact(cont
         "visualize.transfer_classifier",  # hashed
     }
     elsewhere = {"name", "site.base_url", "site.repository", "site.budget_mb", "site.images"}
-    run = {"run.device", "run.jobs", "run.keep_activations"}
+    run = {"run.device", "run.jobs", "run.memory_gb", "run.keep_activations"}
     for key in list_keys(context.config):
         known = key in declared or key.split(".")[0] in declared or key in by_content | elsewhere | run
         assert known or key.startswith("train."), f"{key} is in no stage's settings"
@@ -397,6 +398,7 @@ def test_every_setting_a_stage_reads_is_in_its_fingerprint(name: str) -> None:
     ]
     read = set().union(*(find_settings(function) for function in stage_functions))
     by_content = {"anatomy.names", "atlas.taxonomy", "run.device", "visualize.transfer_classifier"}
+    by_content.add("run.memory_gb")  # whether cells are held or read anew changes no bit: concepts/test_rows.py
     declared = STAGES[name].settings
     assert {
         key

@@ -235,6 +235,12 @@ def test_texts_of_a_record_are_found_whatever_they_hold() -> None:
     assert find_texts(data) == {'a"b', "Fagaceae", "x/concept-01", "ü\\"}
 
 
+@pytest.mark.parametrize("before", ["", "data:" + "x" * 301, 300 * "ab\\"])
+def test_texts_are_found_behind_one_that_is_empty_or_long(before: str) -> None:
+    data = json.dumps({"a": before, "b": "Fagaceae", "c": "Ulmaceae"}).encode()
+    assert find_texts(data) == {"a", "b", "c", "Fagaceae", "Ulmaceae"}
+
+
 def test_facts_are_remembered_while_the_bytes_are_the_same(run: Path) -> None:
     first = look_through(run, "familia-a", None)
     assert look_through(run, "familia-a", first) is first

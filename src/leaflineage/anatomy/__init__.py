@@ -1,7 +1,7 @@
 """Mathematics of leaves: zones of a picture, where a concept sits, its suggested name, the shortcut alarm."""
 
 from leaflineage.anatomy.alarm import PlaceAlarm, find_place_alarms, find_source_alarms, measure_source_auc
-from leaflineage.anatomy.canonical import CanonicalMap, average_on_leaf, fill_bins, find_canonical_leaf, shade_leaf
+from leaflineage.anatomy.canonical import CanonicalMap, LeafAverage, fill_bins, find_canonical_leaf, shade_leaf
 from leaflineage.anatomy.naming import SuggestedName, make_name, suggest_names
 from leaflineage.anatomy.patterns import (
     CropPattern,
@@ -21,6 +21,7 @@ __all__ = [
     "CanonicalMap",
     "CropPattern",
     "Estimates",
+    "LeafAverage",
     "LeafZones",
     "Lie",
     "Margin",
@@ -32,7 +33,6 @@ __all__ = [
     "TERMS",
     "TERM_BY_ID",
     "Term",
-    "average_on_leaf",
     "contrast_patterns",
     "divide_cells",
     "fill_bins",

@@ -80,25 +80,36 @@ def _interpolate(rows: Floats, columns: Floats, shape: tuple[int, int]) -> Seque
     return found
 
 
-def average_on_leaf(maps: Floats, bins: Floats) -> list[CanonicalMap]:
-    """Return the mean map of every concept in leaf coordinates.
+class LeafAverage:
+    """The mean map of every concept in leaf coordinates, of specimens that come one after another."""
 
-    Parameters
-    ----------
-    maps
-        (n_specimens, rows, columns, n_concepts), of usable specimens.
-    bins
-        (n_specimens, n_bins, rows · columns), of `fill_bins`.
-    """
-    flat = maps.reshape(len(maps), -1, maps.shape[-1]).astype(np.float64)
-    sums = np.einsum("nbc,nck->bk", bins.astype(np.float64), flat)
-    counts = (bins.sum(axis=-1) > 0).sum(axis=0)
-    means = np.divide(sums, counts[:, None], out=np.full_like(sums, np.nan), where=counts[:, None] > 0)
-    n_blade = N_ALONG * N_ACROSS
-    return [
-        CanonicalMap(means[:n_blade, index].reshape(N_ALONG, N_ACROSS), means[n_blade:, index])
-        for index in range(means.shape[1])
-    ]
+    def __init__(self, n_concepts: int) -> None:
+        self._sums = np.zeros((N_BINS, n_concepts))
+        self._counts = np.zeros(N_BINS, dtype=np.intp)
+
+    def add(self, coefficient_map: Floats, bins: Floats) -> None:
+        """Add a usable specimen.
+
+        Parameters
+        ----------
+        coefficient_map
+            (rows, columns, n_concepts).
+        bins
+            (n_bins, rows · columns), of `fill_bins`.
+        """
+        flat = coefficient_map.reshape(-1, coefficient_map.shape[-1]).astype(np.float64)
+        self._sums += bins.astype(np.float64) @ flat
+        self._counts += bins.sum(axis=-1) > 0
+
+    def take(self) -> list[CanonicalMap]:
+        """Return the means, a concept each."""
+        counts = self._counts[:, None]
+        means = np.divide(self._sums, counts, out=np.full_like(self._sums, np.nan), where=counts > 0)
+        n_blade = N_ALONG * N_ACROSS
+        return [
+            CanonicalMap(means[:n_blade, index].reshape(N_ALONG, N_ACROSS), means[n_blade:, index])
+            for index in range(means.shape[1])
+        ]
 
 
 def shade_leaf(canonical: CanonicalMap, *, height: int) -> NDArray[np.float32]:

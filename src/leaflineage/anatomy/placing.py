@@ -26,6 +26,7 @@ from leaflineage.anatomy.labels import LEAF_ZONES, N_ZONES, OFF_LEAF_ZONES, PADD
 
 N_DRAWS = 1000
 LEVELS = (2.5, 97.5)
+N_AT_ONCE = 64  # specimens of which all cells are held
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,11 @@ def place_concepts(maps: Floats, cells: Floats, groups: Sequence[str], *, seed: 
             "coefficient maps (n_specimens, rows, columns, n_concepts) with as many divided cells (…, 10) and groups "
             f"are wanted; came {maps.shape}, {cells.shape} and {len(groups)}"
         )
-    flat = maps.reshape(len(maps), -1, maps.shape[-1]).astype(np.float64)  # (n, n_cells, k)
-    parts = cells.reshape(len(maps), -1, N_ZONES).astype(np.float64)
-    ring = np.zeros(maps.shape[1:3])
-    ring[[0, -1], :], ring[:, [0, -1]] = 1, 1
-    parts = np.concatenate([parts, np.broadcast_to(ring.reshape(-1, 1), (*parts.shape[:2], 1))], axis=-1)
-    on_zones = np.einsum("nck,ncz->nkz", flat, parts)  # (n, k, 11)
-    totals = flat.sum(axis=1)  # (n, k)
-    spread = totals[..., None] * parts.mean(axis=1)[:, None, :]  # (n, k, 11)
+    sums = [
+        _sum_cells(maps[start : start + N_AT_ONCE], cells[start : start + N_AT_ONCE])
+        for start in range(0, len(maps), N_AT_ONCE)
+    ]
+    on_zones, spread, totals = (np.concatenate(each) for each in zip(*sums, strict=True))
     names = sorted(set(groups))
     where = {name: index for index, name in enumerate(names)}
     of_group = np.array([where[group] for group in groups])
@@ -143,6 +141,25 @@ def place_concepts(maps: Floats, cells: Floats, groups: Sequence[str], *, seed: 
     drawn = [np.tensordot(counts, each, axes=1) for each in (on_zones, spread, totals)]
     found = _measure(*drawn)
     return Placement(**{name: _take(values) for name, values in found.items()}, n_groups=len(names))
+
+
+def _sum_cells(maps: Floats, cells: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return what specimens' concepts hold on each zone and on the ring, what an even spread would, and their sums.
+
+    Returns
+    -------
+    on_zones, spread
+        (n, n_concepts, 11).
+    totals
+        (n, n_concepts).
+    """
+    flat = maps.reshape(len(maps), -1, maps.shape[-1]).astype(np.float64)  # (n, n_cells, k)
+    parts = cells.reshape(len(maps), -1, N_ZONES).astype(np.float64)
+    ring = np.zeros(maps.shape[1:3])
+    ring[[0, -1], :], ring[:, [0, -1]] = 1, 1
+    parts = np.concatenate([parts, np.broadcast_to(ring.reshape(-1, 1), (*parts.shape[:2], 1))], axis=-1)
+    totals = flat.sum(axis=1)
+    return np.einsum("nck,ncz->nkz", flat, parts), totals[..., None] * parts.mean(axis=1)[:, None, :], totals
 
 
 def _measure(on_zones: Floats, spread: Floats, totals: Floats) -> dict[str, Floats]:

@@ -36,7 +36,7 @@ from torch import Tensor
 from leaflineage.concepts.encoding import encode
 
 Floats = NDArray[np.floating]
-BATCH_SIZE = 16  # copies that meet the features at once; always full
+BATCH_SIZE = 4  # copies that meet the features at once; always full, and few: a backward pass holds every layer's maps
 N_COPIES = 4
 NOISE = 0.05  # standard deviation of the copies' noise, of the range of a pixel
 BLUR = 1 / 48  # standard deviation of the blur, of the image's shorter side

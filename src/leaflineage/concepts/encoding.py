@@ -19,6 +19,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from leaflineage.concepts.rows import Readable
+
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 N_ROWS = 2048  # of activations at a time: bounds memory
@@ -29,7 +31,7 @@ PATIENCE = 3  # exchanges of a whole block that may fail before it is one coeffi
 MAX_ROUNDS = 100
 
 
-def encode(activations: Floats, concept_bank: Floats) -> Floats:
+def encode(activations: Readable, concept_bank: Floats) -> Floats:
     """Return the coefficients of activations under a bank: non-negative least squares, exact but for rounding.
 
     Parameters

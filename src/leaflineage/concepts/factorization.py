@@ -10,6 +10,9 @@ they are free. The start is the non-negative parts of a randomised SVD (NNDSVD; 
 around, by k-means in its coordinates), made better on that SVD alone, whose products cost next to nothing; then A
 itself takes over. The start is computed on the CPU: the result depends on the data and the seed, hardly on the device.
 
+What is summed over cells is summed in blocks of a fixed number of them, so that they need not be held all at once:
+where they are read anew for each iteration, the result has the same bits.
+
 The fit stops when the Karush-Kuhn-Tucker conditions hold to a tolerance: the larger of ‖∇_U‖ / ‖A Wᵀ‖ and
 ‖∇_W‖ / ‖Uᵀ A‖, where ∇ is the gradient as far as a step along it is allowed.
 
@@ -22,7 +25,8 @@ factorizations" (2010); its use for concepts: Fel et al., CRAFT (arXiv:2211.1015
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +34,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from leaflineage.concepts.rows import BLOCK, N_BEYOND, PIECE, Readable, Rows, as_rows, list_blocks
 from leaflineage.errors import ActivationError
 
 Floats = NDArray[np.floating]
@@ -37,7 +42,6 @@ Method = Literal["nmf", "semi-nmf"]
 Products = Callable[[torch.Tensor], torch.Tensor]
 INNER_SWEEPS = 4  # sweeps over one factor before the other's products are formed anew (Gillis and Glineur)
 N_SWEPT = 4096  # columns swept together: they stay in the cache
-N_BEYOND = 20  # singular vectors beyond the concepts wanted: the start is as good as the SVD
 N_POWER_ITERATIONS = 2
 N_CLUSTERINGS = 20  # rounds of k-means at the start of semi-NMF
 N_WARM_UP = 30  # iterations on the SVD alone, at most
@@ -66,7 +70,7 @@ class Factorization:
 
 
 def factorize(
-    activations: Floats,
+    activations: Floats | Rows,
     *,
     n_concepts: int,
     seed: int,
@@ -81,6 +85,7 @@ def factorize(
     ----------
     activations
         (n_cells, n_channels), finite. NMF clips negative entries to 0: they belong to what the bank leaves out.
+        Rows that may not be held are read again in every iteration.
     n_concepts
         Rows wanted; fewer come back where the activations have a lower rank (few cells, or cells that repeat).
     seed
@@ -99,14 +104,15 @@ def factorize(
     ActivationError
         Where there is nothing to factorise: no cell, or all zero, or a value that is not finite.
     """
-    cells, scale = _scale(activations, method)
+    cells = _Cells(as_rows(activations), method)
     left, values, right = _decompose(cells, n_concepts, seed)
     rank = min(n_concepts, int((values > FLAT * values[0]).sum()))
     split = _start_nmf if method == "nmf" else _start_semi_nmf
-    start = split(left, values, right, rank, fill=0.01 * float(np.sqrt(np.abs(cells).mean() / rank)))
+    start = split(left, values, right, rank, fill=0.01 * float(np.sqrt(cells.measure_mean() / rank)))
     coefficients, bank = (torch.from_numpy(each).to(device) for each in start)  # (rank, n_cells), (rank, n_channels)
     thin = torch.from_numpy(np.ascontiguousarray((left * values).T)).to(device)  # (n_vectors, n_cells)
     wide = torch.from_numpy(np.ascontiguousarray(right)).to(device)  # (n_vectors, n_channels)
+    del left
     _alternate(
         coefficients,
         bank,
@@ -116,64 +122,171 @@ def factorize(
         max_iterations=N_WARM_UP,
         tolerance=WARM_UP_TOLERANCE,
     )
-    whole = torch.from_numpy(cells).to(device)
+    whole = _Products(cells, device)
     n_iterations = _alternate(
         coefficients,
         bank,
-        lambda rows: rows @ whole.T,
-        lambda rows: rows @ whole,
+        whole.multiply_bank,
+        whole.multiply_coefficients,
         signed=method == "semi-nmf",
         max_iterations=max_iterations,
         tolerance=tolerance,
     )
-    return _tidy(coefficients.cpu().numpy(), bank.cpu().numpy(), scale, n_iterations)
+    return _tidy(coefficients.cpu().numpy(), bank.cpu().numpy(), cells.scale, n_iterations)
 
 
-def measure_relative_error(activations: Floats, coefficients: Floats, concept_bank: Floats) -> float:
-    """Return ‖A − UW‖_F / ‖A‖_F, 0 where A is all zero."""
-    activations = np.asarray(activations, dtype=np.float32)
-    norm = float(np.linalg.norm(activations))
-    return float(np.linalg.norm(activations - coefficients @ concept_bank)) / norm if norm > 0 else 0.0
+def measure_relative_error(activations: Readable, coefficients: Floats, concept_bank: Floats) -> float:
+    """Return ‖A − UW‖_F / ‖A‖_F, 0 where A is all zero; activations and coefficients are looked at piece by piece."""
+    errors, norms = [], []
+    for piece in list_blocks(len(activations), PIECE):
+        cells = np.asarray(activations[piece], dtype=np.float32)
+        norms.append(float(np.linalg.norm(cells)))
+        rebuilt = np.asarray(coefficients[piece], dtype=np.float32) @ concept_bank
+        errors.append(float(np.linalg.norm(cells - rebuilt)))
+    norm = math.hypot(*norms)
+    return math.hypot(*errors) / norm if norm > 0 else 0.0
 
 
-def measure_negative_energy(activations: Floats) -> float:
+def measure_negative_energy(activations: Readable) -> float:
     """Return the share of the squares that belongs to negative entries, 0 where all is zero."""
-    below = np.minimum(activations, 0)  # (n_cells, n_channels)
-    # Cast piece by piece: the activations may be half of what fits in memory.
-    total = float(np.einsum("ij,ij->", activations, activations, dtype=np.float64, casting="unsafe"))
-    negative = float(np.einsum("ij,ij->", below, below, dtype=np.float64, casting="unsafe"))
+    total = negative = 0.0
+    for piece in list_blocks(len(activations), PIECE):
+        cells = np.asarray(activations[piece])
+        below = np.minimum(cells, 0)  # (n_cells, n_channels)
+        total += float(np.einsum("ij,ij->", cells, cells, dtype=np.float64, casting="unsafe"))
+        negative += float(np.einsum("ij,ij->", below, below, dtype=np.float64, casting="unsafe"))
     return negative / total if total > 0 else 0.0
 
 
-def _scale(activations: Floats, method: Method) -> tuple[Floats, float]:
-    """Return a float32 copy with a largest magnitude of 1, clipped for NMF, and what it was divided by."""
-    cells = np.array(activations, dtype=np.float32, order="C")  # (n_cells, n_channels)
-    if cells.size == 0 or not np.isfinite(cells).all():
-        what = "no cell" if cells.size == 0 else "a value that is not finite"
-        raise ActivationError(f"Activations of cells were wanted, and {what} came: nothing can be factorised.")
-    if method == "nmf":
-        np.maximum(cells, 0, out=cells)
-    scale = max(float(cells.max()), -float(cells.min()))
-    if scale <= 0:
-        above = " or below" if method == "nmf" else ""
-        raise ActivationError(f"Activations were wanted, and every one of them is 0{above}: nothing can be factorised.")
-    cells /= scale
-    return cells, scale
+class _Cells:
+    """Activations as they are fitted: clipped for NMF, their largest magnitude 1; held, or read block by block.
+
+    Attributes
+    ----------
+    shape
+        (n_cells, n_channels).
+    scale
+        What they were divided by.
+    """
+
+    def __init__(self, rows: Rows, method: Method) -> None:
+        self._rows, self._clips = rows, method == "nmf"
+        self.shape, self.scale = rows.shape, 1.0
+        self._held: Floats | None = None
+        if 0 in self.shape:
+            raise ActivationError("Activations of cells were wanted, and no cell came: nothing can be factorised.")
+        if rows.held:
+            self._held = self._read(slice(0, len(rows)))
+        scales = []
+        for _, block in self:
+            if not np.isfinite(block).all():
+                raise ActivationError(
+                    "Activations of cells were wanted, and a value that is not finite came: nothing can be factorised."
+                )
+            scales.append(max(float(block.max()), -float(block.min())))
+        self.scale = max(scales)
+        if self.scale <= 0:
+            above = " or below" if self._clips else ""
+            raise ActivationError(
+                f"Activations were wanted, and every one of them is 0{above}: nothing can be factorised."
+            )
+        if self._held is not None:
+            self._held /= self.scale
+
+    @property
+    def is_held(self) -> bool:
+        """Whether all cells are held, or a block of them at a time."""
+        return self._held is not None
+
+    def __iter__(self) -> Iterator[tuple[slice, Floats]]:
+        """Yield block after block, (n_cells of it, n_channels) float32, with its place among all cells."""
+        for place in list_blocks(self.shape[0], BLOCK):
+            yield place, self._read(place) if self._held is None else self._held[place]
+
+    def measure_mean(self) -> np.float32:
+        """Return the mean magnitude."""
+        total = 0.0
+        for _, block in self:
+            magnitudes = block if self._clips else np.abs(block)
+            total += float(magnitudes.mean()) * (len(block) / self.shape[0])
+        return np.float32(total)
+
+    def multiply(self, matrix: Floats) -> Floats:
+        """Return cells @ matrix."""
+        return np.concatenate([block @ matrix for _, block in self])
+
+    def multiply_left(self, matrix: Floats) -> Floats:
+        """Return matrixᵀ @ cells, for a matrix with a row a cell."""
+        return np.asarray(sum(matrix[place].T @ block for place, block in self))
+
+    def _read(self, place: slice) -> Floats:
+        block = self._rows.read(place.start, place.stop)
+        if self._clips:
+            np.maximum(block, 0, out=block)
+        if self.scale != 1:
+            block /= self.scale
+        return block
 
 
-def _decompose(cells: Floats, n_concepts: int, seed: int) -> tuple[Floats, Floats, Floats]:
+class _Products:
+    """Products of cells with either factor on a device, which keeps the cells that are held."""
+
+    def __init__(self, cells: _Cells, device: str) -> None:
+        self._cells, self._device = cells, device
+        self._kept: list[tuple[slice, torch.Tensor]] | None = None
+        if cells.is_held:
+            self._kept = list(self._list_blocks())
+
+    def multiply_bank(self, bank: torch.Tensor) -> torch.Tensor:
+        """Return bank · Aᵀ."""
+        found = [bank @ block.T for _, block in self._kept or self._list_blocks()]
+        return found[0] if len(found) == 1 else torch.cat(found, dim=1)
+
+    def multiply_coefficients(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Return coefficients · A."""
+        found: torch.Tensor | None = None
+        for place, block in self._kept or self._list_blocks():
+            product = coefficients[:, place] @ block
+            found = product if found is None else found.add_(product)
+        assert found is not None, "there is a block"
+        return found
+
+    def _list_blocks(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        return ((place, torch.from_numpy(block).to(self._device)) for place, block in self._cells)
+
+
+def _decompose(cells: _Cells, n_concepts: int, seed: int) -> tuple[Floats, Floats, Floats]:
     """Return a randomised SVD: (n_cells, n_vectors), (n_vectors,), (n_vectors, n_channels), in float32."""
+    n_vectors = min(n_concepts + N_BEYOND, *cells.shape)
+    if cells.shape[0] > BLOCK:
+        return _decompose_blocks(cells, n_vectors, seed)
     from sklearn.utils.extmath import randomized_svd
 
+    ((_, whole),) = cells
     left, values, right = randomized_svd(
-        cells,
-        n_components=min(n_concepts + N_BEYOND, *cells.shape),
+        whole,
+        n_components=n_vectors,
         n_oversamples=0,
         n_iter=N_POWER_ITERATIONS,
         power_iteration_normalizer="QR",
         random_state=seed,
     )
     return left.astype(np.float32), values.astype(np.float32), right.astype(np.float32)
+
+
+def _decompose_blocks(cells: _Cells, n_vectors: int, seed: int) -> tuple[Floats, Floats, Floats]:
+    """Return the same of cells that are several blocks, step by step as scikit-learn does it (Halko et al., 2011)."""
+    from scipy.linalg import qr, svd
+
+    right: Floats = np.random.RandomState(seed).normal(size=(cells.shape[1], n_vectors)).astype(np.float32)
+    for _ in range(N_POWER_ITERATIONS):
+        left = qr(cells.multiply(right), mode="economic", overwrite_a=True)[0]
+        right = qr(cells.multiply_left(left).T, mode="economic")[0]
+    left = qr(cells.multiply(right), mode="economic", overwrite_a=True)[0]
+    turned, values, right = svd(cells.multiply_left(left), full_matrices=False)
+    left = left @ turned
+    signs = np.sign(left[np.abs(left).argmax(axis=0), np.arange(n_vectors)])  # singular vectors have none of their own
+    return (left * signs).astype(np.float32), values.astype(np.float32), (right * signs[:, None]).astype(np.float32)
 
 
 def _start_nmf(left: Floats, values: Floats, right: Floats, rank: int, *, fill: float) -> tuple[Floats, Floats]:

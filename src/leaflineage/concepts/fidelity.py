@@ -27,7 +27,7 @@ feature-based model explanations" (IJCAI 2020), µFidelity; Fel et al. (arXiv:23
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,19 +152,19 @@ def correlate_subsets(attributions: Floats, falls: Floats, subsets: NDArray[np.b
     return clipped
 
 
-def measure_errors(activations: Floats, maps: Floats, concept_bank: Floats) -> tuple[Floats, Floats]:
+def measure_errors(activations: Iterable[Floats], maps: Floats, concept_bank: Floats) -> tuple[Floats, Floats]:
     """Return ‖A − UW‖² and ‖A‖² of each specimen, (n_specimens,) float64 each: relative_error² is the ratio of sums.
 
     Parameters
     ----------
     activations
-        (n_specimens, …, n_channels).
+        (…, n_channels) a specimen, looked at one after another.
     maps
         (n_specimens, …, n_concepts).
     concept_bank
         (n_concepts, n_channels).
     """
-    squared_errors, energies = np.zeros(len(activations)), np.zeros(len(activations))
+    squared_errors, energies = np.zeros(len(maps)), np.zeros(len(maps))
     for specimen, (whole, coefficients) in enumerate(zip(activations, maps, strict=True)):
         cells = whole.astype(np.float32)
         errors = cells - coefficients.astype(np.float32) @ concept_bank

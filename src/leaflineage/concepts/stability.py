@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaflineage.concepts.factorization import Method, factorize
+from leaflineage.concepts.rows import PIECE, Rows, as_rows, list_blocks
 
 Floats = NDArray[np.floating]
 FOUND_AGAIN = 0.75
@@ -42,7 +43,7 @@ class Refit:
 
 
 def refit(
-    activations: Floats,
+    activations: Floats | Rows,
     groups: Sequence[str],
     *,
     n_concepts: int,
@@ -67,15 +68,14 @@ def refit(
     names = sorted(set(groups))
     order = {name: index for index, name in enumerate(names)}
     of_cell = np.array([order[group] for group in groups])
-    generator = np.random.default_rng(seed)
+    generator, rows = np.random.default_rng(seed), as_rows(activations)
     refits: list[Refit] = []
     for number in range(n_refits):
         counts = np.bincount(generator.integers(len(names), size=len(names)), minlength=len(names))
         # A cell that is drawn twice weighs as much as one of √2 times the length: the same bank, of fewer cells.
-        weights = np.sqrt(counts[of_cell]).astype(np.float32)
-        cells = activations[weights > 0] * weights[weights > 0, None]
-        bank = np.zeros((0, activations.shape[1]), dtype=np.float32)
-        if (cells > 0).any() or (method == "semi-nmf" and cells.any()):
+        cells = rows.pick(np.sqrt(counts[of_cell]).astype(np.float32))
+        bank = np.zeros((0, rows.shape[1]), dtype=np.float32)
+        if has_activation(cells, signed=method == "semi-nmf"):
             bank = factorize(
                 cells,
                 n_concepts=n_concepts,
@@ -87,6 +87,12 @@ def refit(
             ).concept_bank
         refits.append(Refit(bank, frozenset(name for name, count in zip(names, counts, strict=True) if count)))
     return refits
+
+
+def has_activation(rows: Rows, *, signed: bool) -> bool:
+    """Tell whether any row has an activation above 0, or of either sign."""
+    pieces = (rows.read(each.start, each.stop) for each in list_blocks(len(rows), PIECE))
+    return any(bool((piece != 0).any() if signed else (piece > 0).any()) for piece in pieces)
 
 
 def match_banks(concept_bank: Floats, other: Floats) -> Floats:

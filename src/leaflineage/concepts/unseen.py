@@ -18,7 +18,7 @@ References: Efron and Tibshirani, "Improvements on cross-validation: the .632+ b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from leaflineage.concepts.bootstrap import draw_counts, take_interval
 from leaflineage.concepts.encoding import encode
+from leaflineage.concepts.rows import PIECE, Readable
 from leaflineage.concepts.stability import Refit
 
 Floats = NDArray[np.floating]
@@ -49,7 +50,7 @@ class UnseenMeasures:
 
 
 def measure_unseen(
-    cells: Floats, groups: Sequence[str], refits: Sequence[Refit], *, direction: Floats | None, seed: int
+    cells: Readable, groups: Sequence[str], refits: Sequence[Refit], *, direction: Floats | None, seed: int
 ) -> UnseenMeasures:
     """Measure refits on the specimens of groups that each had not drawn.
 
@@ -68,23 +69,21 @@ def measure_unseen(
     shape = (len(refits), len(groups))
     errors, energies, explained, counted = (np.zeros(shape) for _ in range(4))
     for number, each in enumerate(refits):
-        left_out = _find_left_out(groups, each)
-        if not left_out:
-            continue
-        own = np.asarray(cells[left_out], dtype=np.float32)  # (n_left_out, n_cells, n_channels)
-        flat = own.reshape(-1, own.shape[-1])
-        coefficients = encode(flat, each.concept_bank)  # (n_left_out · n_cells, n_concepts)
-        residual = (flat - coefficients @ each.concept_bank).reshape(own.shape)
-        errors[number, left_out] = _sum_squares(residual)
-        energies[number, left_out] = _sum_squares(own)
-        if direction is not None:
-            theta = np.asarray(direction, dtype=np.float64)
-            means = coefficients.reshape(*own.shape[:2], -1).mean(axis=1, dtype=np.float64)
-            of_concepts = np.square(means * (each.concept_bank.astype(np.float64) @ theta)).sum(axis=1)
-            of_residual = np.square(residual.mean(axis=1, dtype=np.float64) @ theta)
-            total = of_concepts + of_residual
-            counted[number, left_out] = total > 0
-            explained[number, left_out] = np.divide(of_concepts, total, out=np.zeros_like(total), where=total > 0)
+        for left_out in _find_left_out(groups, each, n_cells=cells.shape[1]):
+            own = np.asarray(cells[left_out], dtype=np.float32)  # (n_left_out, n_cells, n_channels)
+            flat = own.reshape(-1, own.shape[-1])
+            coefficients = encode(flat, each.concept_bank)  # (n_left_out · n_cells, n_concepts)
+            residual = (flat - coefficients @ each.concept_bank).reshape(own.shape)
+            errors[number, left_out] = _sum_squares(residual)
+            energies[number, left_out] = _sum_squares(own)
+            if direction is not None:
+                theta = np.asarray(direction, dtype=np.float64)
+                means = coefficients.reshape(*own.shape[:2], -1).mean(axis=1, dtype=np.float64)
+                of_concepts = np.square(means * (each.concept_bank.astype(np.float64) @ theta)).sum(axis=1)
+                of_residual = np.square(residual.mean(axis=1, dtype=np.float64) @ theta)
+                total = of_concepts + of_residual
+                counted[number, left_out] = total > 0
+                explained[number, left_out] = np.divide(of_concepts, total, out=np.zeros_like(total), where=total > 0)
     return UnseenMeasures(
         relative_error=estimate_ratio(errors, energies, groups, root=True, seed=seed),
         explained=estimate_ratio(explained, counted, groups, root=False, seed=seed),
@@ -92,7 +91,7 @@ def measure_unseen(
 
 
 def measure_predicted_error(
-    cells: Floats, groups: Sequence[str], refits: Sequence[Refit], *, seed: int
+    cells: Readable, groups: Sequence[str], refits: Sequence[Refit], *, seed: int
 ) -> Estimate | None:
     """Measure how well refits predict one half of the channels from the other, on leaves they had not drawn.
 
@@ -115,21 +114,21 @@ def measure_predicted_error(
     halves = np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :])
     errors, energies = np.zeros((2, len(refits), len(groups)))
     for number, each in enumerate(refits):
-        left_out = _find_left_out(groups, each)
-        if not left_out:
-            continue
-        own = np.asarray(cells[left_out], dtype=np.float32)  # (n_left_out, n_cells, n_channels)
-        for half, other in (halves, halves[::-1]):
-            known, wanted = own[..., other].reshape(-1, len(other)), own[..., half]
-            found = encode(known, each.concept_bank[:, other]) @ each.concept_bank[:, half]
-            errors[number, left_out] += _sum_squares(wanted - found.reshape(wanted.shape))
-            energies[number, left_out] += _sum_squares(wanted)
+        for left_out in _find_left_out(groups, each, n_cells=cells.shape[1]):
+            own = np.asarray(cells[left_out], dtype=np.float32)  # (n_left_out, n_cells, n_channels)
+            for half, other in (halves, halves[::-1]):
+                known, wanted = own[..., other].reshape(-1, len(other)), own[..., half]
+                found = encode(known, each.concept_bank[:, other]) @ each.concept_bank[:, half]
+                errors[number, left_out] += _sum_squares(wanted - found.reshape(wanted.shape))
+                energies[number, left_out] += _sum_squares(wanted)
     return estimate_ratio(errors, energies, groups, root=True, seed=seed)
 
 
-def _find_left_out(groups: Sequence[str], refit: Refit) -> list[int]:
-    """Return the specimens of groups that a refit had not drawn."""
-    return [index for index, group in enumerate(groups) if group not in refit.drawn]
+def _find_left_out(groups: Sequence[str], refit: Refit, *, n_cells: int) -> Iterator[NDArray[np.intp]]:
+    """Yield the specimens of groups that a refit had not drawn, so many at a time that their cells are a piece."""
+    places = np.array([index for index, group in enumerate(groups) if group not in refit.drawn], dtype=np.intp)
+    n_each = max(1, PIECE // n_cells)
+    return (places[start : start + n_each] for start in range(0, len(places), n_each))
 
 
 def _sum_squares(values: Floats) -> Floats:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from leaflineage.concepts.crops import is_blank, place_grid
 from leaflineage.errors import ActivationError
@@ -43,43 +43,35 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         results = (maps, maps.mean(dim=(1, 2)), classifier.head(maps, prefix))
         return results if prefix is None else (*results, prefix)
 
-    n = len(context.specimens)
-    cells = np.empty((n, rows * columns, n_channels), dtype=np.float16)
-    pooled = np.empty((n, n_channels), dtype=np.float32)
-    logits = np.empty((n, context.model.n_outputs), dtype=np.float32)
-    prefix = np.empty((n, context.model.n_prefix_tokens, n_channels), dtype=np.float32)
-    count = 0
-    for maps, mean, scores, *tokens in run_in_batches(read(), compute):
-        cells[count] = halve(maps.reshape(rows * columns, n_channels), context, context.specimens[indices[count]].id)
-        pooled[count], logits[count] = mean, scores
-        if tokens:
-            prefix[count] = tokens[0]
-        count += 1
     folder = f"families/{context.slug}"
-    grid = np.indices((rows, columns)).reshape(2, -1)
-    blank = np.concatenate(blanks) if blanks else np.zeros(0, dtype=np.bool_)
-    write = context.store.write_arrays
-    files = {
-        f"{folder}/activations.safetensors": write(
-            f"{folder}/activations.safetensors",
-            {
-                "cells": cells[:count].reshape(-1, n_channels),
-                "specimen": np.repeat(np.arange(count, dtype=np.int32), rows * columns),
-                "row": np.tile(grid[0], count).astype(np.int16),
-                "column": np.tile(grid[1], count).astype(np.int16),
-                "blank": blank,
-                **({"off_leaf": np.concatenate(off_leaf)} if off_leaf else {}),
-            },
-        ),
-        f"{folder}/pooled.safetensors": write(
-            f"{folder}/pooled.safetensors",
-            {
-                "pooled": pooled[:count],
-                "logits": logits[:count],
-                **({"prefix": prefix[:count]} if context.model.prefix_matters else {}),
-            },
-        ),
+    cells_file, pooled_file = f"{folder}/activations.safetensors", f"{folder}/pooled.safetensors"
+    declared: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
+        "pooled": (np.float32, (n_channels,)),
+        "logits": (np.float32, (context.model.n_outputs,)),
     }
+    if context.model.prefix_matters:
+        declared["prefix"] = (np.float32, (context.model.n_prefix_tokens, n_channels))
+    count = 0
+    with (
+        context.store.stream_arrays(cells_file, {"cells": (np.float16, (n_channels,))}) as cells,
+        context.store.stream_arrays(pooled_file, declared) as pooled,
+    ):
+        for maps, *found in run_in_batches(read(), compute):
+            own = maps.reshape(rows * columns, n_channels)
+            cells.append("cells", halve(own, context, context.specimens[indices[count]].id))
+            for key, each in zip(declared, found, strict=False):  # a prefix that does not matter is not kept
+                pooled.append(key, each[None])
+            count += 1
+        grid = np.indices((rows, columns), dtype=np.int16).reshape(2, -1)
+        blank = np.concatenate(blanks) if blanks else np.zeros(0, dtype=np.bool_)
+        held = {
+            "specimen": np.repeat(np.arange(count, dtype=np.int32), rows * columns),
+            "row": np.tile(grid[0], count),
+            "column": np.tile(grid[1], count),
+            "blank": blank,
+            **({"off_leaf": np.concatenate(off_leaf)} if off_leaf else {}),
+        }
+        files = {cells_file: cells.finish(held), pooled_file: pooled.finish({})}
     payload: dict[str, Any] = {
         "specimens": [context.specimens[index].id for index in indices],
         "set_aside": set_aside,
@@ -94,9 +86,8 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     if settings.fit_on == "cells":
         context.store.remove(name)  # of settings before
     else:
-        crops, of_specimen, boxes, n_blank, n_off_leaf = _extract_crops(context, classifier)
-        files[name] = write(name, {"crops": crops, "specimen": of_specimen, "box": boxes})
-        payload.update(n_crops=len(crops), n_blank_crops=n_blank, n_off_leaf_crops=n_off_leaf)
+        files[name], *numbers = _extract_crops(context, classifier, name)
+        payload.update(zip(("n_crops", "n_blank_crops", "n_off_leaf_crops"), numbers, strict=True))
     return payload, files
 
 
@@ -131,10 +122,10 @@ def find_blank_cells(fitted: NDArray[np.uint8], rows: int, columns: int) -> NDAr
     )
 
 
-def _extract_crops(context: Context, classifier: Any) -> tuple[Any, Any, Any, int, int]:
-    """Return pooled activations of the crops on a grid, their specimens (as listed), boxes; how many were left out.
+def _extract_crops(context: Context, classifier: Any, name: str) -> tuple[str, int, int, int]:
+    """Write pooled activations of the crops on a grid, their specimens (as listed) and boxes; return the file's sha256.
 
-    Those are, in this order: bare paper, and crops with too little leaf under them.
+    And how many crops there are, how many were left out as bare paper, how many for too little leaf under them.
     """
     from leaflineage.stages.lying import measure_leaf_shares
 
@@ -166,7 +157,9 @@ def _extract_crops(context: Context, classifier: Any) -> tuple[Any, Any, Any, in
     def compute(images: Any) -> Any:
         return (classifier.features(images).mean(dim=(1, 2)),)
 
-    pooled = [halve(each[0], context, "a crop") for each in run_in_batches(read(), compute)]
-    crops = np.stack(pooled) if pooled else np.zeros((0, context.model.map_shape[2]), dtype=np.float16)
-    owners, places = np.array(of_specimen, dtype=np.int32), np.array(boxes, dtype=np.int32).reshape(-1, 4)
-    return crops, owners, places, blank, off_leaf
+    with context.store.stream_arrays(name, {"crops": (np.float16, (context.model.map_shape[2],))}) as stream:
+        for (pooled,) in run_in_batches(read(), compute):
+            stream.append("crops", halve(pooled, context, "a crop")[None])
+        owners, places = np.array(of_specimen, dtype=np.int32), np.array(boxes, dtype=np.int32).reshape(-1, 4)
+        sha256 = stream.finish({"specimen": owners, "box": places})
+    return sha256, len(of_specimen), blank, off_leaf

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leaflineage.arrays import MappedArray
 from leaflineage.concepts.encoding import encode
 from leaflineage.concepts.factorization import (
     Factorization,
@@ -18,6 +19,7 @@ from leaflineage.concepts.factorization import (
     measure_relative_error,
 )
 from leaflineage.concepts.n_concepts import Candidate, choose_n_concepts
+from leaflineage.concepts.rows import Rows, may_hold
 from leaflineage.concepts.stability import Refit, measure_stability, refit
 from leaflineage.concepts.unseen import Estimate, UnseenMeasures, measure_predicted_error, measure_unseen
 from leaflineage.errors import ActivationError
@@ -45,9 +47,9 @@ class _Fit:
 class _Family:
     """What a family's banks are fitted on and measured with."""
 
-    fitted_on: Floats  # (n_cells or n_crops, n_channels)
+    fitted_on: Rows  # (n_cells or n_crops, n_channels)
     fitted_groups: list[str]  # one a row of them
-    cells: Floats  # (n_specimens, n_cells, n_channels), all of them
+    cells: MappedArray  # (n_specimens, n_cells, n_channels), all of them
     groups: list[str]  # one a specimen
     direction: Floats | None  # the family's row of an affine head, centred
 
@@ -56,10 +58,10 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     """Write the bank, the coefficient maps and their means; how stable each concept is."""
     folder = f"families/{context.slug}"
     record = context.store.read_json(f"{folder}/activations.json", "activations", stage="extract")
-    arrays = context.store.read_arrays(f"{folder}/activations.safetensors", stage="extract")
+    arrays = context.store.map_arrays(f"{folder}/activations.safetensors", stage="extract")
     ids = record["specimens"]
     method = _choose_method(context)
-    family = _gather(context, arrays, ids)
+    family = _gather(context, arrays, ids, method)
     try:
         fit, curve = _fit_chosen(context, family, method)
     except ActivationError as error:
@@ -83,7 +85,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
         "n_concepts": n_concepts,
         "n_fitted": len(family.fitted_on),
         "n_iterations": fit.found.n_iterations,
-        "relative_error": measure_relative_error(cells, maps.astype(np.float32), bank),
+        "relative_error": measure_relative_error(cells, maps, bank),
         "relative_error_unseen": _describe(fit.unseen.relative_error) if fit.unseen else None,
         "explained_unseen": _describe(fit.unseen.explained) if fit.unseen else None,
         "stability": None,
@@ -117,11 +119,11 @@ def _choose_method(context: Context) -> Method:
     return "semi-nmf" if context.model.signed else "nmf"
 
 
-def _gather(context: Context, arrays: dict[str, NDArray[Any]], ids: list[str]) -> _Family:
+def _gather(context: Context, arrays: dict[str, MappedArray], ids: list[str], method: Method) -> _Family:
     """Return what banks are fitted on, and what is needed to measure them on leaves they have not seen."""
     group_of = {each.id: each.group for each in context.specimens}
     groups = [group_of[each] for each in ids]
-    fitted_on, of_specimen = _choose_rows(context, arrays)
+    fitted_on, of_specimen = _choose_rows(context, arrays, method)
     direction = None
     output = context.family.output_index
     if context.model.affine_head and output is not None:
@@ -137,27 +139,29 @@ def _gather(context: Context, arrays: dict[str, NDArray[Any]], ids: list[str]) -
     )
 
 
-def _choose_rows(context: Context, arrays: dict[str, NDArray[Any]]) -> tuple[Floats, NDArray[np.int32]]:
+def _choose_rows(context: Context, arrays: dict[str, MappedArray], method: Method) -> tuple[Rows, NDArray[np.int32]]:
     """Return the activations a bank is fitted on, and the specimen (as listed) of each."""
     settings = context.config.concepts
-    parts, owners = [], []
+    parts: list[tuple[MappedArray, NDArray[np.intp]]] = []
+    owners = []
     if settings.fit_on != "crops":
-        left_out = arrays["blank"] & settings.drop_blank
+        left_out = arrays["blank"][:] & settings.drop_blank
         if "off_leaf" in arrays:
-            left_out = left_out | arrays["off_leaf"]
+            left_out = left_out | arrays["off_leaf"][:]
         keep = np.flatnonzero(~left_out)
         if not len(keep):  # bare paper everywhere: the classifier still sees something in it
             keep = np.arange(len(arrays["cells"]))
         stride = max(1, -(-len(keep) // settings.max_cells))
-        chosen = keep[::stride]
-        parts.append(arrays["cells"][chosen].astype(np.float32))
-        owners.append(arrays["specimen"][chosen])
+        parts.append((arrays["cells"], keep[::stride]))
+        owners.append(arrays["specimen"][keep[::stride]])
     if settings.fit_on != "cells":
-        name = f"families/{context.slug}/crop-activations.safetensors"
-        crops = context.store.read_arrays(name, stage="extract")
-        parts.append(crops["crops"].astype(np.float32))
-        owners.append(crops["specimen"])
-    return np.concatenate(parts), np.concatenate(owners)
+        crops = context.store.map_arrays(f"families/{context.slug}/crop-activations.safetensors", stage="extract")
+        parts.append((crops["crops"], np.arange(len(crops["crops"]))))
+        owners.append(crops["specimen"][:])
+    rows = Rows(parts, None, held=False)
+    memory_gb = context.config.run.memory_gb
+    held = may_hold(rows.shape, settings.most_concepts, signed=method == "semi-nmf", memory_gb=memory_gb)
+    return replace(rows, held=held), np.concatenate(owners)
 
 
 def _fit_chosen(context: Context, family: _Family, method: Method) -> tuple[_Fit, list[dict[str, Any]]]:

@@ -122,7 +122,7 @@ def _open_head(context: Context) -> Head:
 def _read_family(context: Context, listed: Sequence[Specimen], output: int) -> Leaves:
     """Return what `extract` found of the family's specimens."""
     folder = f"families/{context.slug}"
-    stored = context.store.read_arrays(f"{folder}/activations.safetensors", stage="extract")
+    stored = context.store.map_arrays(f"{folder}/activations.safetensors", stage="extract")
     pooled = context.store.read_arrays(f"{folder}/pooled.safetensors", stage="extract")
     return Leaves(
         cells=stored["cells"].reshape(len(listed), *context.model.map_shape),
@@ -225,7 +225,7 @@ def _measure_completeness(
     }
     if len(others):
         as_they_are = others.logits.argmax(axis=1)
-        through = head.read_reconstructed(_encode(others.cells, bank), bank, others.prefix).argmax(axis=1)
+        through = head.read_reconstructed(_encode(others.cells[:], bank), bank, others.prefix).argmax(axis=1)
         found |= {
             "others_accuracy": _measure_proportion(as_they_are == others.outputs, others.groups),
             "others_reconstructed_accuracy": _measure_proportion(through == others.outputs, others.groups),
@@ -265,10 +265,10 @@ def _find_shuffled_floor(
 ) -> Floor | None:
     """Return what a bank of other families' cells makes of this family's leaves."""
     seed = context.config.run.seed
-    bank = _fit(context, others.cells.reshape(-1, others.cells.shape[3]), *fitting)
+    bank = _fit(context, others.cells[:].reshape(-1, others.cells.shape[3]), *fitting)
     if bank is None:
         return None
-    maps = _encode(own.cells, bank)
+    maps = _encode(own.cells[:], bank)  # of at most so many leaves as are evaluated
     explained = None
     if head.weight is not None:
         indices, _, _ = head.measure_players(maps.mean(axis=(1, 2)), own.pooled, bank, output)

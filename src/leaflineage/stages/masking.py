@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from leaflineage.arrays import MappedArray
 from leaflineage.concepts.fidelity import Game
 from leaflineage.concepts.importance import compute_exact_importances
 from leaflineage.stages.context import Context
@@ -23,7 +24,7 @@ class Leaves:
     Attributes
     ----------
     cells
-        (n_specimens, rows, columns, n_channels).
+        (n_specimens, rows, columns, n_channels); a family's are read from its activations when they are asked for.
     pooled
         (n_specimens, n_channels).
     logits
@@ -36,7 +37,7 @@ class Leaves:
         (n_specimens,): the right output of each.
     """
 
-    cells: Floats
+    cells: Floats | MappedArray
     pooled: Floats
     logits: Floats
     prefix: Floats | None
@@ -51,7 +52,8 @@ class Leaves:
         index = np.asarray(chosen, dtype=np.intp)
         prefix = None if self.prefix is None else self.prefix[index]
         groups = [self.groups[each] for each in index]
-        return Leaves(self.cells[index], self.pooled[index], self.logits[index], prefix, groups, self.outputs[index])
+        cells = self.cells.pick(index) if isinstance(self.cells, MappedArray) else self.cells[index]
+        return Leaves(cells, self.pooled[index], self.logits[index], prefix, groups, self.outputs[index])
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class Head:
         if self.weight is not None and self.bias is not None:
             pooled: Floats = maps.mean(axis=(1, 2), dtype=np.float64) @ bank
             return pooled @ self.weight.T.astype(np.float64) + self.bias
-        maps = self._pool(maps)
+        if self.context.model.pools_first:
+            maps = _pool(maps)
         size = choose_batch_size(self.context.model)
         parts = [
             self._evaluate(
@@ -97,11 +100,11 @@ class Head:
     def make_game(self, leaves: Leaves, maps: Floats, bank: Floats, output: int) -> Game:
         """Return the game of a head that has to be evaluated: centred logits at masked sums of concepts and rest."""
         classifier, size = self.context.load_classifier(), choose_batch_size(self.context.model)
-        whole = self._pool(leaves.cells, leaves.pooled)
+        whole = leaves.pooled[:, None, None] if self.context.model.pools_first else leaves.cells
         masked = MaskedHead(
             classifier.head,
             bank,
-            maps=self._pool(maps),
+            maps=_pool(maps) if self.context.model.pools_first else maps,
             read=whole.__getitem__,
             prefix=leaves.prefix,
             device=str(classifier.device),
@@ -117,13 +120,6 @@ class Head:
 
         return play
 
-    def _pool(self, maps: Floats, pooled: Floats | None = None) -> Floats:
-        """Return maps as the head wants them: one cell, their mean, where it begins by pooling."""
-        if not self.context.model.pools_first:
-            return maps
-        mean: Floats = maps.mean(axis=(1, 2), dtype=np.float32) if pooled is None else pooled
-        return mean[:, None, None]
-
     def _evaluate(self, maps: Floats, prefix: Floats | None, size: int) -> Floats:
         """Return the logits of at most ``size`` maps, filled up to exactly as many: bits do not depend on the count."""
         import torch
@@ -134,6 +130,12 @@ class Head:
             logits = head(torch.from_numpy(_fill(maps, size)), tokens)
         answers: Floats = logits[: len(maps)].double().cpu().numpy()
         return answers
+
+
+def _pool(maps: Floats) -> Floats:
+    """Return maps as a head wants them that begins by pooling: one cell, their mean."""
+    mean: Floats = maps.mean(axis=(1, 2), dtype=np.float32)
+    return mean[:, None, None]
 
 
 def _fill(rows: Floats, size: int) -> NDArray[np.float32]:

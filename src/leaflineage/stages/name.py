@@ -19,12 +19,12 @@ from scipy import ndimage
 from leaflineage.anatomy import (
     CanonicalMap,
     CropPattern,
+    LeafAverage,
     LeafZones,
     PatternTest,
     Placement,
     Seen,
     SuggestedName,
-    average_on_leaf,
     contrast_patterns,
     divide_cells,
     fill_bins,
@@ -81,7 +81,6 @@ class _Leaf:
     position: int  # among the family's specimens
     specimen: Specimen
     cells: NDArray[np.float32]  # (rows, columns, 10)
-    bins: NDArray[np.float32]  # (n_bins, rows · columns)
     patterns: dict[int, CropPattern]  # by cell, of the square around it
     long_side: int
     length: float
@@ -99,13 +98,14 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     maps = arrays["maps"][..., shown].astype(np.float32)  # (n_specimens, rows, columns, n_shown)
     by_id = {each.id: each for each in context.specimens}
     listed = [by_id[each] for each in record["specimens"]]
-    leaves, set_aside = _read_leaves(context, listed, maps)
+    average = LeafAverage(len(shown))
+    leaves, set_aside = _read_leaves(context, listed, maps, average)
     names = [ids[index] for index in shown]
     concepts = {name: dict(UNPLACED) for name in names}
     files: dict[str, str] = {}
     is_placed = len({leaf.specimen.group for leaf in leaves}) >= FEWEST
     if is_placed:
-        placed, files = _place(context, names, maps, leaves, usable_share=len(leaves) / len(listed))
+        placed, files = _place(context, names, maps, leaves, average, usable_share=len(leaves) / len(listed))
         for name, found in zip(names, placed, strict=True):
             concepts[name].update(found)
     context.store.remove_strays(f"{folder}/leaves", files)
@@ -128,7 +128,13 @@ def _is_alarm_on(context: Context) -> bool:
 
 
 def _place(
-    context: Context, names: Sequence[str], maps: NDArray[np.float32], leaves: Sequence[_Leaf], *, usable_share: float
+    context: Context,
+    names: Sequence[str],
+    maps: NDArray[np.float32],
+    leaves: Sequence[_Leaf],
+    average: LeafAverage,
+    *,
+    usable_share: float,
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return where each shown concept sits, its suggested name and its alarms, and the pictures that were drawn."""
     seed = context.config.run.seed
@@ -144,7 +150,7 @@ def _place(
         tests, seen = _try_patterns(chosen, leaves, placement, seed=derive_seed(seed, context.slug, "patterns"))
         suggested = suggest_names(placement, tests, seen, usable_share=usable_share)
     alarms = find_place_alarms(placement)
-    canonical = average_on_leaf(chosen, np.stack([leaf.bins for leaf in leaves]))
+    canonical = average.take()
     found, files = [], {}
     for place, name in enumerate(names):
         drawn = _draw_leaf(context, name, canonical[place])
@@ -165,9 +171,12 @@ def _place(
 
 
 def _read_leaves(
-    context: Context, listed: Sequence[Specimen], maps: NDArray[np.float32]
+    context: Context, listed: Sequence[Specimen], maps: NDArray[np.float32], average: LeafAverage
 ) -> tuple[list[_Leaf], dict[str, str]]:
-    """Return what is known of each picture whose zones can be trusted, and why others are left out, by id."""
+    """Return what is known of each picture whose zones can be trusted, and why others are left out, by id.
+
+    Their maps are added to the average.
+    """
     unread: dict[str, str] = {}
     leaves: list[_Leaf] = []
     set_aside: dict[str, str] = {}
@@ -184,13 +193,13 @@ def _read_leaves(
             for index in range(maps.shape[-1])
             for zone in (None, *CROPPED_ZONES)
         }
+        average.add(maps[position], fill_bins(zones, lie, shape))
         crop_side = context.config.concepts.crop_side
         leaves.append(
             _Leaf(
                 position=position,
                 specimen=listed[position],
                 cells=cells,
-                bins=fill_bins(zones, lie, shape),
                 patterns=_measure_crops(image, zones, frame, shape, wanted, crop_side=crop_side),
                 long_side=max(image.shape[:2]),
                 length=zones.length,

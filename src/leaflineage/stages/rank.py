@@ -318,12 +318,5 @@ class MaskedHead:
 
 def _open_maps(context: Context, size: tuple[int, ...]) -> Callable[[int], Floats]:
     """Return what reads a specimen's feature map (rows, columns, n_channels) from the family's activations."""
-    name = f"families/{context.slug}/activations.safetensors"
-    cells = context.store.open_array(name, "cells", stage="extract")
-    n_cells = size[0] * size[1]
-
-    def read(index: int) -> Floats:
-        found: Floats = cells[index * n_cells : (index + 1) * n_cells].reshape(*size, -1)
-        return found
-
-    return read
+    cells = context.store.map_arrays(f"families/{context.slug}/activations.safetensors", stage="extract")["cells"]
+    return cells.reshape(-1, *size, cells.shape[-1]).__getitem__

@@ -22,7 +22,7 @@ from leaflineage.stages.selection import choose_probe
 from leaflineage.store import hash_json
 
 PACKAGE = Path(__file__).resolve().parent.parent
-CONTRACTS = ("records.py", "store.py", "claims.py", "machine.py", "errors.py", "images.py")
+CONTRACTS = ("records.py", "store.py", "arrays.py", "claims.py", "machine.py", "errors.py", "images.py")
 
 
 @dataclass(frozen=True)
@@ -296,6 +296,7 @@ STAGES: dict[str, Stage] = {
                 "concepts/encoding.py",
                 "concepts/factorization.py",
                 "concepts/n_concepts.py",
+                "concepts/rows.py",
                 "concepts/stability.py",
                 "concepts/unseen.py",
                 *CONTRACTS,
@@ -333,6 +334,7 @@ STAGES: dict[str, Stage] = {
                 "concepts/fidelity.py",
                 "concepts/importance.py",
                 "concepts/intervals.py",
+                "concepts/rows.py",
                 "concepts/sobol.py",
                 "model/",
                 "stages/masking.py",
@@ -360,6 +362,7 @@ STAGES: dict[str, Stage] = {
                 "concepts/attribution.py",
                 "concepts/crops.py",
                 "concepts/encoding.py",
+                "concepts/rows.py",
                 "model/",
                 "stages/pictures.py",
                 "stages/reading.py",
@@ -381,6 +384,7 @@ STAGES: dict[str, Stage] = {
                 "concepts/encoding.py",
                 "concepts/importance.py",
                 "concepts/intervals.py",
+                "concepts/rows.py",
                 "concepts/sobol.py",
                 "model/",
                 "stages/laying.py",
@@ -407,6 +411,7 @@ STAGES: dict[str, Stage] = {
                 "anatomy/",
                 "concepts/crops.py",
                 "concepts/encoding.py",
+                "concepts/rows.py",
                 "stages/lying.py",
                 "stages/pictures.py",
                 "stages/reading.py",
@@ -435,6 +440,7 @@ STAGES: dict[str, Stage] = {
             sources=(
                 "concepts/crops.py",
                 "concepts/encoding.py",
+                "concepts/rows.py",
                 "featviz/",
                 "model/",
                 "stages/judging.py",
@@ -471,6 +477,7 @@ STAGES: dict[str, Stage] = {
                 "concepts/encoding.py",
                 "concepts/factorization.py",
                 "concepts/recursion.py",
+                "concepts/rows.py",
                 "concepts/sobol.py",
                 "featviz/",
                 "model/",
@@ -498,6 +505,7 @@ STAGES: dict[str, Stage] = {
                 "concepts/intervals.py",
                 "concepts/crops.py",
                 "concepts/nearest.py",
+                "concepts/rows.py",
                 "concepts/sobol.py",
                 "stages/laying.py",
                 "stages/nearest.py",
