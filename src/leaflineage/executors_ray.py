@@ -368,7 +368,7 @@ def _start(ray: Any, address: str, jobs: int) -> str:
     names = (*THREAD_VARIABLES, "SOURCE_DATE_EPOCH")
     given = {name: "1" if name in THREAD_VARIABLES else os.environ.get(name) for name in names}
     settings: dict[str, Any] = {
-        "logging_level": "ERROR",
+        "logging_level": "CRITICAL",
         "log_to_driver": False,
         "runtime_env": {"env_vars": {name: value for name, value in given.items() if value is not None}},
     }
@@ -377,14 +377,20 @@ def _start(ray: Any, address: str, jobs: int) -> str:
         with contextlib.suppress(ConnectionError):
             ray.init(address=address, **settings)
             return f"at {ray.get_runtime_context().gcs_address}"
-        if address == "auto":
-            ray.init(address="local", **alone, **settings)
-            return "started on this machine"
-    except Exception as error:  # Ray raises bare ones where a node does not start in time
+    except Exception as error:  # Ray raises bare ones
         raise ConfigError(
             f"A Ray cluster was wanted ({address}), and could not be joined: {_last_line(error)}. The build has to run "
             "on one of its machines, with the Python and the Ray that it was started with."
         ) from error
+    if address == "auto":
+        try:
+            ray.init(address="local", **alone, **settings)
+        except Exception as error:
+            raise ConfigError(
+                f"A Ray cluster was to be started on this machine, and was not ({_last_line(error)}). Run the same "
+                "command again when the machine is less busy, or build without --ray, with --jobs."
+            ) from error
+        return "started on this machine"
     raise ConfigError(
         f"A Ray cluster was wanted at {address}, and what answers there is none that this machine belongs to. Join it "
         f"first: ray start --address {address}."
