@@ -24,7 +24,14 @@ from leaflineage import executors_ray
 from leaflineage.claims import look_again, show_sign
 from leaflineage.cli import main
 from leaflineage.errors import ConfigError
-from leaflineage.executors_ray import WITHOUT_DEVICE, check_address, choose_device, describe_difference, find_objection
+from leaflineage.executors_ray import (
+    WITHOUT_DEVICE,
+    _is_left_behind,
+    check_address,
+    choose_device,
+    describe_difference,
+    find_objection,
+)
 from leaflineage.machine import describe_maker
 from leaflineage.stages.table import STAGES, hash_code
 
@@ -122,6 +129,21 @@ def test_an_address_where_nothing_answers_is_one_sentence(tmp_path: Path) -> Non
         held.bind(("127.0.0.1", 0))  # taken, and nobody listens
         with pytest.raises(ConfigError, match="nothing answers there"):
             check_address(f"127.0.0.1:{held.getsockname()[1]}")
+
+
+def test_the_address_of_a_cluster_that_was_killed_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert not _is_left_behind()
+    (tmp_path / "ray").mkdir()
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        (tmp_path / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{held.getsockname()[1]}")
+        assert _is_left_behind()
+        held.listen()
+        assert not _is_left_behind()
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

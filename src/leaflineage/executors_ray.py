@@ -363,6 +363,18 @@ def check_address(address: str) -> None:
         ) from error
 
 
+def _is_left_behind() -> bool:
+    """Tell whether "auto" leads to a cluster that was killed: Ray keeps its address, and would wait for minutes."""
+    kept = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
+    try:
+        check_address(os.environ.get("RAY_ADDRESS") or kept.read_text(encoding="utf-8").strip())
+    except ConfigError:
+        return True
+    except OSError:
+        pass  # none is kept: Ray looks for one itself
+    return False
+
+
 def _start(ray: Any, address: str, jobs: int) -> str:
     """Connect to a cluster, or start one on this machine; say which it is."""
     names = (*THREAD_VARIABLES, "SOURCE_DATE_EPOCH")
@@ -375,8 +387,9 @@ def _start(ray: Any, address: str, jobs: int) -> str:
     alone = {"num_cpus": jobs, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
         with contextlib.suppress(ConnectionError):
-            ray.init(address=address, **settings)
-            return f"at {ray.get_runtime_context().gcs_address}"
+            if address != "auto" or not _is_left_behind():
+                ray.init(address=address, **settings)
+                return f"at {ray.get_runtime_context().gcs_address}"
     except Exception as error:  # Ray raises bare ones
         raise ConfigError(
             f"A Ray cluster was wanted ({address}), and could not be joined: {_last_line(error)}. The build has to run "
