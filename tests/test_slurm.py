@@ -89,7 +89,7 @@ def test_the_signal_before_the_end_reaches_the_build_and_is_waited_for(programs:
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGTERM)  # to the script alone, as --signal=B: does
-    said, _ = process.communicate()
+    said, _ = process.communicate(timeout=60)
     assert said.splitlines()[:2] == ["told", "finished"]
     assert said.splitlines()[-1] == "scontrol requeue 70_2"
     assert process.returncode == 75
