@@ -238,11 +238,11 @@ class TestCluster:
 
     def test_a_worker_killed_in_the_middle_changes_no_byte(self, tiny_run: Path, tmp_path: Path) -> None:
         build = start_build(tmp_path / "run", "--ray", "auto")
-        kill_at_work(build, "ray::extract")
+        kill_at_work(build, "ray::name")
         said, errors = build.communicate()
         assert build.returncode == 0, errors
         assert "Ray started on this machine: 1 machine, 2 workers" in said
-        assert len(re.findall(r"extract of \w+: its worker died; it is begun again", said)) == 1
+        assert len(re.findall(r"name of \w+: its worker died; it is begun again", said)) == 1
         assert find_differences(tiny_run, tmp_path / "run") == []
 
     def test_signals_end_a_build_and_its_workers_and_what_is_finished_is_kept(

@@ -385,6 +385,8 @@ def _start(ray: Any, address: str, jobs: int) -> str:
         "runtime_env": {"env_vars": {name: value for name, value in given.items() if value is not None}},
     }
     alone = {"num_cpus": jobs, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    if (Path.home() / ".ray" / "auth_token").is_file():  # what `ray start` then asks for; "auto" alone would show it
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         with contextlib.suppress(ConnectionError):
             if address != "auto" or not _is_left_behind():
