@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -57,6 +58,31 @@ def test_what_was_killed_while_writing_is_invisible(store: Store, monkeypatch: p
     commit(store)
     assert find_staleness(store) is None
     assert [path.name for path in store.folder.rglob("*.part")] == []
+
+
+@pytest.mark.parametrize("reason", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    store: Store, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def refuse(path: Path, content: bytes) -> int:
+        raise OSError(reason, os.strerror(reason), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(ArtifactError, match=f"could not be written .*{os.strerror(reason)}.* what is finished is kept"):
+        commit(store)
+    monkeypatch.undo()
+    assert list(store.folder.rglob("*.part")) == []
+    commit(store)
+    assert find_staleness(store) is None
+
+
+def test_a_run_folder_on_a_read_only_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **words: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ArtifactError, match="could not be written"), Store(tmp_path / "run").lock():
+        raise AssertionError("the lock was held")
 
 
 def test_what_was_killed_leaves_the_earlier_file_as_it_was(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
