@@ -16,6 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from leaflineage.errors import ArtifactError
 from leaflineage.records import Index
 from leaflineage.resources import find_resource
 from leaflineage.website import links
@@ -149,6 +150,11 @@ def bake(
         writer.write(links.HASHES, encode_manifest(run, writer.hash_files(known_hashes)))
         forget_state(run)
         n_removed = writer.move_into_place(former)
+    except ArithmeticError as error:
+        raise ArtifactError(
+            f"Numbers that can be written and drawn were wanted, and one in index.json or in a family's record is "
+            f"beyond all measure ({error}). Run the stage collect again."
+        ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     write_state(run, out, BakeState(known.facts, families))

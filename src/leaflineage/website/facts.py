@@ -101,13 +101,12 @@ def look_through(run: Path, slug: str, known: RecordFacts | None) -> RecordFacts
         record = json.loads(data)
         specimens = [_see(each) for each in record["specimens"] if not each.get("withheld")]
         named = _list_named(record["family"])
-        texts = find_texts(data)
+        return RecordFacts.pack(sha256, find_texts(data), specimens, named)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         parse_record(path, data, FamilyRecord)  # says what is wrong
         raise ArtifactError(
             f"{path} should hold a family's record, and is damaged ({str(error)[:200]}). Run the stage collect again."
         ) from error
-    return RecordFacts.pack(sha256, texts, specimens, named)
 
 
 def find_texts(data: bytes) -> set[str]:
@@ -122,6 +121,8 @@ def find_texts(data: bytes) -> set[str]:
 def _see(specimen: dict[str, Any]) -> Seen:
     fields = ("family", "genus", "species", "catalogue_number", "licence")
     family, genus, species, number, licence = (specimen.get(name) for name in fields)
+    if not all(each is None or isinstance(each, str) for each in (family, genus, species, number, licence)):
+        raise TypeError(f"{specimen['id']}: a label that is no text")
     return specimen["id"], family, genus, species, number, licence
 
 

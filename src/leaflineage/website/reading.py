@@ -161,6 +161,12 @@ def read_family_record(run: Path, slug: str) -> FamilyRecord:
                     f"families/{slug}/family.json: a crop of {concept.id} is of specimen {crop.specimen!r}, "
                     "which the record does not hold. Run the stage collect again."
                 )
+    odd = next((name for name, each in record.contributions.items() if len(each) != len(record.compared)), None)
+    if odd is not None:
+        raise ArtifactError(
+            f"families/{slug}/family.json: {odd} needs a contribution to each of {len(record.compared)} families, and "
+            f"there are {len(record.contributions[odd])}. Run the stage collect again."
+        )
     places, dominants = record.family.layout, record.family.image_dominants
     if places is not None and len(places) != len(dominants):
         raise ArtifactError(
