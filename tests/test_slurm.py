@@ -110,7 +110,7 @@ def test_parts_and_their_joining_give_the_bytes_of_a_whole_build(
     tiny_run: Path, tiny_copy: Path, programs: Path
 ) -> None:
     write_program(programs / "leaflineage", f'cd "{ROOT}" && exec "{sys.executable}" -m leaflineage.cli "$@"')
-    slugs = sorted(path.name for path in (tiny_copy / "families").iterdir())
+    slugs = sorted(path.parent.name for path in tiny_copy.glob("families/*/zones.json"))
     for slug in slugs:
         (tiny_copy / "families" / slug / "zones.json").unlink()
     code, _, errors = run(programs, "atlas.sbatch", "configs/tiny.toml", str(tiny_copy))

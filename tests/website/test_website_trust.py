@@ -216,7 +216,7 @@ def test_the_page_of_data_says_what_can_be_computed_again_from_its_files(
 ) -> None:
     classifier = site.index.classifier.model_copy(update={"affine_head": affine})
     index = site.index.model_copy(update={"classifier": classifier})
-    page = view_data(Site(index, site.words, site.plan, None, None), [], {})
+    page = view_data(Site(index, site.words, site.plan | {links.HASHES}, None, None), [], {})
     assert follows in page.again
     assert page.again.index("accuracy and the places") < page.again.index("does not follow")
     assert page.again.index("does not follow") < page.again.index("relative error, refits, floors")
