@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,15 +27,16 @@ from leaflineage.cli import main
 from leaflineage.errors import ConfigError
 from leaflineage.executors_ray import (
     WITHOUT_DEVICE,
-    _is_left_behind,
     check_address,
     choose_device,
     describe_difference,
+    find_cluster,
     find_objection,
 )
 from leaflineage.machine import describe_maker
 from leaflineage.stages.table import STAGES, hash_code
 
+LONGEST = 300  # seconds for a build of seconds: beyond, it hangs
 STAGES_FOLDER = ROOT / "src" / "leaflineage" / "stages"
 needs_ray = [
     pytest.mark.slow,
@@ -136,14 +138,17 @@ def test_the_address_of_a_cluster_that_was_killed_is_passed_over(
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    assert not _is_left_behind()
+    assert find_cluster() is None
     (tmp_path / "ray").mkdir()
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
-        (tmp_path / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{held.getsockname()[1]}")
-        assert _is_left_behind()
+        address = f"127.0.0.1:{held.getsockname()[1]}"
+        (tmp_path / "ray" / "ray_current_cluster").write_text(address)
+        assert find_cluster() is None
         held.listen()
-        assert not _is_left_behind()
+        assert find_cluster() == address
+    monkeypatch.setenv("RAY_ADDRESS", "elsewhere:1")
+    assert find_cluster() == "elsewhere:1"
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -195,10 +200,13 @@ def find_workers(session: int, title: str) -> list[int]:
 
 def await_worker(build: subprocess.Popen[str], title: str) -> int:
     """Return a worker of a build that is at such a task."""
-    while build.poll() is None:
+    until = time.monotonic() + LONGEST
+    while build.poll() is None and time.monotonic() < until:
         if found := find_workers(build.pid, title):
             return found[0]
-        time.sleep(0.02)
+        time.sleep(0.05)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(build.pid, signal.SIGKILL)
     raise AssertionError(f"the build ended before a worker was at {title}: {build.communicate()}")
 
 
@@ -236,10 +244,32 @@ class TestCluster:
 
     pytestmark = needs_ray
 
+    @pytest.fixture(autouse=True, scope="class")
+    def starts(self) -> None:
+        """Leave out what follows where this machine lets no Ray cluster start at all."""
+        words = "import ray; ray.init(address='local', num_cpus=1, include_dashboard=False, logging_level='CRITICAL')"
+        command = [sys.executable, "-c", f"{words}; print(ray.cluster_resources()['CPU'])"]
+        try:
+            tried = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        except subprocess.TimeoutExpired:
+            pytest.skip("Ray does not start on this machine within two minutes")
+        if tried.returncode != 0:
+            pytest.skip(f"Ray does not start on this machine: {tried.stderr.strip().splitlines()[-1:]}")
+
+    @pytest.fixture(autouse=True)
+    def apart(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """See no other cluster of this machine, and no token of it."""
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # short: sockets lie in it
+            monkeypatch.setenv("RAY_TMPDIR", folder)
+            monkeypatch.setenv("HOME", folder)
+            monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+            monkeypatch.delenv("RAY_ADDRESS", raising=False)
+            yield
+
     def test_a_worker_killed_in_the_middle_changes_no_byte(self, tiny_run: Path, tmp_path: Path) -> None:
         build = start_build(tmp_path / "run", "--ray", "auto")
         kill_at_work(build, "ray::name")
-        said, errors = build.communicate()
+        said, errors = build.communicate(timeout=LONGEST)
         assert build.returncode == 0, errors
         assert "Ray started on this machine: 1 machine, 2 workers" in said
         assert len(re.findall(r"name of \w+: its worker died; it is begun again", said)) == 1
@@ -253,7 +283,7 @@ class TestCluster:
             build = start_build(tiny_copy, "--ray", "auto")
             await_worker(build, "ray::visualize")
             os.killpg(build.pid, number)  # as a scheduler and a terminal do: to Ray's own processes too
-            _, errors = build.communicate()
+            _, errors = build.communicate(timeout=LONGEST)
             assert build.returncode == code, errors
             assert [each[: len(line)] for each in errors.splitlines() if each] == [line]
             while find_workers(build.pid, "ray::"):
@@ -287,7 +317,7 @@ class TestCluster:
 
 
 def finish(build: subprocess.Popen[str]) -> tuple[int, str, str]:
-    said, errors = build.communicate()
+    said, errors = build.communicate(timeout=LONGEST)
     return build.returncode, said, errors
 
 

@@ -9,7 +9,6 @@ another machine, and so does, three times, what a worker died of.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import signal
@@ -299,13 +298,17 @@ class RayExecutor:
         """Connect to the cluster, or start one, the first time that a task is wanted."""
         if self._ray is not None:
             return
+        address = find_cluster() if self._address == "auto" else self._address
+        if address is not None:
+            check_address(address)
+        # Ray reads these when it is imported. Where there is a token, `ray start` asks for it; a cluster that is
+        # started here makes its own.
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
+        if address is not None and (Path.home() / ".ray" / "auth_token").is_file():
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
         import ray
 
-        address = os.environ.get("RAY_ADDRESS", self._address) if self._address == "auto" else self._address
-        if address != "auto":
-            check_address(address)
         of_main_thread = threading.current_thread() is threading.main_thread()
         handler = signal.getsignal(signal.SIGTERM)
         try:
@@ -363,19 +366,25 @@ def check_address(address: str) -> None:
         ) from error
 
 
-def _is_left_behind() -> bool:
-    """Tell whether "auto" leads to a cluster that was killed: Ray keeps its address, and would wait for minutes."""
-    kept = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
+def find_cluster() -> str | None:
+    """Return the address that RAY_ADDRESS names, or else of the cluster that this machine belongs to; None without one.
+
+    Ray's own "auto" waits for minutes for a cluster that was killed, and joins one that another build started for
+    itself, which ends with that build.
+    """
+    named = os.environ.get("RAY_ADDRESS")
+    if named:
+        return named
+    kept = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"  # by the last `ray start`
     try:
-        check_address(os.environ.get("RAY_ADDRESS") or kept.read_text(encoding="utf-8").strip())
-    except ConfigError:
-        return True
-    except OSError:
-        pass  # none is kept: Ray looks for one itself
-    return False
+        address = kept.read_text(encoding="utf-8").strip()
+        check_address(address)
+    except (OSError, ConfigError):
+        return None
+    return address
 
 
-def _start(ray: Any, address: str, jobs: int) -> str:
+def _start(ray: Any, address: str | None, jobs: int) -> str:
     """Connect to a cluster, or start one on this machine; say which it is."""
     names = (*THREAD_VARIABLES, "SOURCE_DATE_EPOCH")
     given = {name: "1" if name in THREAD_VARIABLES else os.environ.get(name) for name in names}
@@ -385,19 +394,7 @@ def _start(ray: Any, address: str, jobs: int) -> str:
         "runtime_env": {"env_vars": {name: value for name, value in given.items() if value is not None}},
     }
     alone = {"num_cpus": jobs, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    if (Path.home() / ".ray" / "auth_token").is_file():  # what `ray start` then asks for; "auto" alone would show it
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-    try:
-        with contextlib.suppress(ConnectionError):
-            if address != "auto" or not _is_left_behind():
-                ray.init(address=address, **settings)
-                return f"at {ray.get_runtime_context().gcs_address}"
-    except Exception as error:  # Ray raises bare ones
-        raise ConfigError(
-            f"A Ray cluster was wanted ({address}), and could not be joined: {_last_line(error)}. The build has to run "
-            "on one of its machines, with the Python and the Ray that it was started with."
-        ) from error
-    if address == "auto":
+    if address is None:
         try:
             ray.init(address="local", **alone, **settings)
         except Exception as error:
@@ -406,10 +403,19 @@ def _start(ray: Any, address: str, jobs: int) -> str:
                 "command again when the machine is less busy, or build without --ray, with --jobs."
             ) from error
         return "started on this machine"
-    raise ConfigError(
-        f"A Ray cluster was wanted at {address}, and what answers there is none that this machine belongs to. Join it "
-        f"first: ray start --address {address}."
-    )
+    try:
+        ray.init(address=address, **settings)
+    except ConnectionError as error:
+        raise ConfigError(
+            f"A Ray cluster was wanted at {address}, and what answers there is none that this machine belongs to. Join "
+            f"it first: ray start --address {address}."
+        ) from error
+    except Exception as error:  # Ray raises bare ones
+        raise ConfigError(
+            f"A Ray cluster was wanted at {address}, and could not be joined: {_last_line(error)}. The build has to "
+            "run on one of its machines, with the Python and the Ray that it was started with."
+        ) from error
+    return f"at {address}"
 
 
 def _list_read(run: Path, stage_name: str, slug: str) -> Iterator[Path]:
