@@ -245,7 +245,8 @@ class TestCluster:
     pytestmark = needs_ray
 
     @pytest.fixture(autouse=True, scope="class")
-    def starts(self) -> None:
+    @classmethod
+    def starts(cls) -> None:
         """Leave out what follows where this machine lets no Ray cluster start at all."""
         words = "import ray; ray.init(address='local', num_cpus=1, include_dashboard=False, logging_level='CRITICAL')"
         command = [sys.executable, "-c", f"{words}; print(ray.cluster_resources()['CPU'])"]
