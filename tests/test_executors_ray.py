@@ -15,16 +15,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT, build_tiny, find_differences
+from conftest import ROOT, build_tiny, find_differences, load_tiny
 
 from leaflineage import executors_ray
 from leaflineage.claims import look_again, show_sign
 from leaflineage.cli import main
-from leaflineage.errors import ConfigError
+from leaflineage.errors import ConfigError, LeafLineageError
 from leaflineage.executors_ray import (
     WITHOUT_DEVICE,
     check_address,
@@ -163,6 +165,53 @@ def test_mixed_without_ray_is_wrong_usage() -> None:
     result = CliRunner().invoke(main, ["build", "--mixed"])
     assert result.exit_code == 2
     assert "--ray" in result.stderr
+
+
+# --- what a cluster may do to a task -------------------------------------------------------------------------
+
+
+def run_where_tasks_end_in(error: Exception, monkeypatch: pytest.MonkeyPatch, run: Path) -> list[str]:
+    """Run a task that always ends so; return what was said before the build gave up."""
+    said: list[str] = []
+    executor = executors_ray.RayExecutor(
+        run, load_tiny(), address="auto", jobs=1, shared=False, mixed=False, say=said.append
+    )
+    monkeypatch.setattr(executor, "_connect", lambda: None)
+    monkeypatch.setattr(executor, "_ray", pytest.importorskip("ray"))
+
+    def submit(stage: str, slug: str) -> None:
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        executor._waiting[future] = slug
+
+    monkeypatch.setattr(executor, "_submit", submit)
+    with pytest.raises(LeafLineageError) as caught:
+        list(executor.run("rank", ["fagaceae"]))
+    return [*said, str(caught.value)]
+
+
+def test_a_task_whose_workers_die_is_begun_again_three_times_and_then_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failures = pytest.importorskip("ray.exceptions")
+    *said, sentence = run_where_tasks_end_in(failures.WorkerCrashedError(), monkeypatch, tmp_path)
+    assert said == ["rank of fagaceae: its worker died; it is begun again"] * 3
+    assert "rank of fagaceae was to be made" in sentence
+    assert "died 4 times" in sentence
+
+
+def test_a_cluster_that_is_gone_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    failures = pytest.importorskip("ray.exceptions")
+    (sentence,) = run_where_tasks_end_in(failures.LocalRayletDiedError(), monkeypatch, tmp_path)
+    assert "the cluster is gone" in sentence
+
+
+def test_a_worker_without_leaflineage_is_told_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    failures = pytest.importorskip("ray.exceptions")
+    cause = ModuleNotFoundError("No module named 'leaflineage'")
+    error = failures.RayTaskError("run_joined", f"ModuleNotFoundError: {cause}", cause).as_instanceof_cause()
+    (sentence,) = run_where_tasks_end_in(error, monkeypatch, tmp_path)
+    assert "No module named 'leaflineage'). Install LeafLineage" in sentence
 
 
 # --- a real cluster ------------------------------------------------------------------------------------------
