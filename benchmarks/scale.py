@@ -7,7 +7,9 @@
 concepts, crops and steps, and writes CPU seconds, bytes and files a stage into FIGURES; what is in it already stays.
 *predict* fits, stage by stage, the prices of `leaflineage.costs` (which `leaflineage plan` uses, too) by non-negative
 least squares to all builds but the last, prints what is left over and how the last build, which is larger, compares,
-and then sums up. Bytes and files are fitted to families, specimens, concepts and crops likewise.
+and then sums up. The classifier's own passes are timed beside each build and not fitted: they grow with specimens as
+other work does, and another classifier's cost is another. Bytes and files are fitted to families, specimens, concepts
+and crops likewise.
 
 The classifier of the sums is a ResNet-101 at 384 px, as of the Extant Leaves; its passes are timed here. On a GPU
 only drawing is thought to run, at the pace that benchmarks/README.md has of an H100; all else stays on cores.
@@ -33,7 +35,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = ("Betulaceae", "Fagaceae", "Ginkgoaceae", "Moraceae")
-SIZES = ("families", "specimens", "concepts", "crops")
+NETWORK = "network seconds"  # of leaflineage.costs, which torch comes with
 ON_H100 = 0.74 / (512 * 6)  # seconds a crop of 224 px through a ResNet-50, there and back; benchmarks/README.md
 FULL = {"n": 213, "n_concepts": 10, "n_crops": 10, "refits": 5}  # a family of the Extant Leaves: 30,252 images / 142
 MACHINES = (("2 cores", 2, 0), ("1 GPU, 16 cores", 16, 1), ("8 GPUs, 128 cores", 128, 8))
@@ -173,13 +175,12 @@ def fit_prices(amounts: Sequence[dict[str, float]], measured: Sequence[float]) -
     """
     from scipy.optimize import nnls
 
-    kinds = sorted({kind for each in amounts for kind, amount in each.items() if amount})
+    kinds = sorted({kind for each in amounts for kind, amount in each.items() if amount and kind != NETWORK})
+    timed = np.array([each.get(NETWORK, 0.0) for each in amounts])
     weights = 1 / np.maximum(np.array(measured), 0.05 * max(*measured, 1e-9))
     table = np.array([[each.get(kind, 0.0) for kind in kinds] for each in amounts])  # (n_builds, n_kinds)
-    if not kinds:
-        return {}
-    found, _ = nnls(table * weights[:, None], np.array(measured) * weights)
-    return dict(zip(kinds, found.tolist(), strict=True))
+    found = nnls(table * weights[:, None], (np.array(measured) - timed) * weights)[0].tolist() if kinds else []
+    return {**dict(zip(kinds, found, strict=True)), **({NETWORK: 1.0} if timed.any() else {})}
 
 
 def evaluate(prices: dict[str, float], amounts: dict[str, float]) -> float:
@@ -286,7 +287,7 @@ def print_sums(prices: dict[str, dict[str, float]], stored: Sequence[Any]) -> No
             n_specimens = dict.fromkeys(map(str, range(families)), FULL["n"])
             work = count_work(config, model, Speeds(forward=forward, step=step), n_specimens, 0)
             without = count_work(config, model, Speeds(forward=forward, step=0.0), n_specimens, 0)
-            n_crops = (work["visualize"]["network seconds"] - without["visualize"]["network seconds"]) / step
+            n_crops = (work["visualize"][NETWORK] - without["visualize"][NETWORK]) / step
             on_gpu = n_crops * preset["crops"] * ON_H100 * forward / small
             cells = []
             for _, cores, gpus in MACHINES:

@@ -38,7 +38,7 @@ def test_twice_the_families_are_twice_the_work_of_families() -> None:
     once, twice = count(3, 12), count(6, 12)
     for stage in ("extract", "factorize", "name", "visualize", "illustrate", "collect"):
         assert {kind: 2 * amount for kind, amount in once[stage].items()} == pytest.approx(twice[stage])
-    assert once["inspect"] == twice["inspect"]
+    assert once["inspect"]["builds"] == twice["inspect"]["builds"] == 1
 
 
 def test_more_specimens_make_no_more_pictures_and_no_more_crops_than_are_shown() -> None:
@@ -68,7 +68,8 @@ def scale(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_prices_are_found_again_from_builds(scale: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scale, "time_forward", lambda architecture, side: side / 1000)
     paid = {
-        stage: {kind: 0.5 + index for index, kind in enumerate(sorted(kinds))} for stage, kinds in count(1, 8).items()
+        stage: {kind: 1.0 if kind == NETWORK else 0.5 + index for index, kind in enumerate(sorted(kinds))}
+        for stage, kinds in count(1, 8).items()
     }
     figures = {}
     for number, each in enumerate(scale.BUILDS):

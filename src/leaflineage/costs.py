@@ -23,6 +23,7 @@ from leaflineage.stages.explain import N_CANDIDATES
 from leaflineage.stages.factorize import LEAST_REFITS
 from leaflineage.stages.fidelity import N_RANDOM_WEIGHTS
 from leaflineage.stages.illustrate import KINDS, MOST_MISTAKES, N_GRADED
+from leaflineage.stages.inspect import N_SCORED
 from leaflineage.stages.judging import N_LEAVES
 from leaflineage.stages.memory import count_crops, count_fitted
 from leaflineage.stages.reading import BATCH_SIZE
@@ -34,22 +35,25 @@ ACCENTED = 0.3  # a concept, of the pictures that are drawn because the first fa
 BACKWARD = 3.2  # a pass forward and backward over one forward
 NETWORK = "network seconds"
 PRODUCTS = "billion products"
-# CPU seconds a piece of work, of one core.
+# CPU seconds a piece of work, of one core: as fitted to builds of drawn leaves, but for what those do not tell. Larger
+# pictures take longer to read (illustrate), leaves are found faster since (name), and what they have none of.
 PRICES: Work = {
     "draw": {NETWORK: 1.0},
-    "probe": {NETWORK: 1.0, "specimens": 0.004},
-    "extract": {NETWORK: 1.0, "specimens": 0.004},
-    "factorize": {"families": 0.2, PRODUCTS: 5.0},
-    "rank": {NETWORK: 1.0},
-    "fidelity": {"families": 0.4, NETWORK: 1.0},
-    "illustrate": {"specimens": 0.015, NETWORK: 1.0},
+    "scan": {"specimens": 0.0002},
+    "inspect": {"builds": 0.8, NETWORK: 1.0},
+    "probe": {"specimens": 0.005, NETWORK: 1.0},
+    "extract": {"specimens": 0.007, NETWORK: 1.0},
+    "factorize": {"families": 0.2, "specimens": 0.013, PRODUCTS: 7.3},
+    "rank": {"families": 0.015, NETWORK: 1.0},
+    "fidelity": {"families": 0.16, "specimens": 0.0017, NETWORK: 1.0},
+    "illustrate": {"specimens": 0.015, "crops": 0.0043, NETWORK: 1.0},
     "contrast": {NETWORK: 1.0},
-    "name": {"specimens": 0.35},
+    "name": {"families": 0.1, "specimens": 0.24},
     "recurse": {"subconcepts": 0.7, NETWORK: 1.0},
-    "visualize": {NETWORK: 1.0},
+    "visualize": {"families": 0.25, "concepts": 0.2, NETWORK: 1.0},
     "explain": {"queries": 0.05, NETWORK: 1.0},
-    "collect": {"specimens": 0.004},
-    "bake": {"builds": 2.0, "concepts": 0.05},
+    "collect": {"families": 0.08, "specimens": 0.0018},
+    "bake": {"builds": 0.45, "concepts": 0.058, "specimens": 0.013},
 }
 
 
@@ -104,7 +108,7 @@ def count_work(
     return {
         "draw": {NETWORK: speeds.drawing},
         "scan": {"specimens": n},
-        "inspect": {"builds": 1},
+        "inspect": {"builds": 1, NETWORK: min(n, N_SCORED) * speeds.forward},
         "probe": {NETWORK: min(n, N_PROBED) * speeds.forward, "specimens": min(n, N_PROBED)},
         "extract": {NETWORK: inputs * speeds.forward, "specimens": inputs},
         "factorize": {"families": families, PRODUCTS: products / 1e9, "specimens": n},
