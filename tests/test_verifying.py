@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 
 from leaflineage.cli import main
-from leaflineage.errors import ConfigError, SiteError
+from leaflineage.errors import ConfigError, SiteError, SpecimenError
 from leaflineage.recomputing import AGAIN, compare_arrays, compare_tables, compare_values
 from leaflineage.stages.publishing import FAMILY_RECORDS, SETTINGS, WHOLE_RECORDS
 from leaflineage.stages.table import FAMILY_STAGES, STAGES
@@ -157,6 +157,12 @@ def test_a_site_without_paths_reaches_the_level_of_bytes_and_says_so(site: Path)
     assert "files of the site were held against its manifest: all is as it was recorded" in result.stdout
     assert "say where they are with --set specimens.root=… and --set classifier.source=…" in result.stdout
     assert result.stdout.endswith("Reached: bytes.\n")
+
+
+def test_specimens_that_are_not_where_they_are_said_to_be_are_told(site: Path, tmp_path: Path) -> None:
+    overrides = (f"specimens.root={tmp_path}", "classifier.source=herbarium")
+    with pytest.raises(SpecimenError, match=r"36 specimens were wanted below .* none is there \(as .*Say where"):
+        check_site(site, "Fagaceae", overrides=overrides)
 
 
 def test_one_byte_of_a_page_and_a_picture_that_is_gone_fail(site: Path) -> None:

@@ -314,6 +314,7 @@ def _check_families(source: _Source, choice: Choice, say: Say) -> list[Level]:
     exact = source.manifest.makers == [describe_maker()] and not accelerator
     specimens = config.specimens.model_copy(update={"root": source.root, "draw": None})
     config = config.model_copy(update={"specimens": specimens})
+    _hold_root(source)
     numbers, pictures = Level("numbers", True, ""), Level("pictures", True, "")
     n_specimens = n_pictures = 0
     with tempfile.TemporaryDirectory(prefix="leaflineage-verify-") as folder:
@@ -386,6 +387,16 @@ def _tell(family: str, what: str, compare: Callable[[], list[Difference]]) -> li
         return []
     more = f" ({len(differences) - 1} more of its {what} differ)" if len(differences) > 1 else ""
     return [f"{family}: {differences[0]}{more}"]
+
+
+def _hold_root(source: _Source) -> None:
+    """Raise where none of the specimens' pictures is where they are said to be."""
+    files = [each.file for each in source.catalogue.specimens if each.set_aside is None]
+    if not any((source.root / file).is_file() for file in files):
+        raise SpecimenError(
+            f"The pictures of {len(files)} specimens were wanted below {source.root}, and none is there"
+            f"{f' (as {files[0]})' if files else ''}. Say where they are: --set specimens.root=…"
+        )
 
 
 def _hold_classifier(scratch: Scratch, manifest: RunManifest) -> None:
