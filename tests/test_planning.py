@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from conftest import build_tiny, load_tiny
 
+from leaflineage.errors import ConfigError
 from leaflineage.pipeline import warn_of_rest
 from leaflineage.planning import plan_build
 from leaflineage.sizing import estimate_size
@@ -90,3 +92,16 @@ def test_a_plan_says_what_the_preset_means_and_costs(tiny_run: Path) -> None:
 def test_a_plan_says_that_a_common_spectrum_redraws_every_family(tiny_run: Path) -> None:
     said = plan(tiny_run, "visualize.spectrum=all")
     assert any('spectrum = "all"' in line and "one changed leaf redraws every family" in line for line in said)
+
+
+def test_a_plan_says_what_memory_a_process_would_take(tiny_run: Path) -> None:
+    (line,) = (line for line in plan(tiny_run) if line.startswith("Memory: "))
+    assert re.fullmatch(
+        r"Memory: about \d\.\d GB a process, \d+\.\d in all; of it activations up to 0\.\d \(\[run\] memory_gb = 4\)",
+        line,
+    )
+
+
+def test_a_plan_that_memory_is_too_small_for_says_so_before_anything_is_built(tiny_run: Path) -> None:
+    with pytest.raises(ConfigError, match=r"memory_gb = 0\.001 were wanted .* needs 0\.\d even"):
+        plan(tiny_run, "run.memory_gb=0.001")
