@@ -12,16 +12,13 @@ map is as large as those of classifiers people use: 12 × 12 × 1280 at 384.
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from running import run_apart
 
 FAMILY, OTHER, N_OTHERS = "Betulaceae", "Fagaceae", 12
 # What runs in each process.
@@ -110,16 +107,7 @@ def describe_config(root: Path, *, side: int, sets: Sequence[str]) -> str:
 
 def measure(run: Path, stage: str, slug: str, config: str) -> float:
     """Return the largest resident memory of a stage's process, in MB."""
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(run), stage, slug, config],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-        check=False,
-    )
-    if done.returncode:
-        raise click.ClickException(f"the stage {stage!r} failed: {done.stderr.strip().splitlines()[-1]}")
-    return float(json.loads(done.stdout.splitlines()[-1]))
+    return float(run_apart(["-c", MEASURE, str(run), stage, slug, config], what=f"the stage {stage!r}"))
 
 
 def list_stages() -> list[tuple[str, str]]:

@@ -1,10 +1,16 @@
-"""Single stages of a run, for benchmarks that want an atlas's numbers and neither its pictures nor its site."""
+"""What benchmarks run: single stages of a run, without its pictures and its site; and processes of their own."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import click
 
 from leaflineage.config import Config
 from leaflineage.executors import run_task
@@ -43,3 +49,23 @@ def run_stages(context: Context, slugs: Sequence[str], stages: Sequence[str]) ->
                 report = run_task(name, slug, str(context.store.folder), context.config.model_dump_json())
                 if report.error is not None:
                     raise report.error
+
+
+def run_apart(words: Sequence[str], *, what: str) -> Any:
+    """Run Python with these words in a process of its own, of one thread; return what its last line says as JSON.
+
+    Raises
+    ------
+    click.ClickException
+        Where it fails; ``what`` names it.
+    """
+    done = subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        check=False,
+    )
+    if done.returncode:
+        raise click.ClickException(f"{what} failed: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])

@@ -18,9 +18,6 @@ only drawing is thought to run, at the pace that benchmarks/README.md has of an 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -31,6 +28,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
+from running import run_apart
 
 Floats = NDArray[np.floating]
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,16 +91,8 @@ def measure(figures: Path) -> None:
         name = "-".join(map(str, asdict(each).values()))
         if name in known:
             continue
-        done = subprocess.run(
-            [sys.executable, __file__, "build", *map(str, asdict(each).values())],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-            check=False,
-        )
-        if done.returncode:
-            raise click.ClickException(f"the build {name} failed: {done.stderr.strip().splitlines()[-1]}")
-        known[name] = json.loads(done.stdout.splitlines()[-1])
+        words = [__file__, "build", *map(str, asdict(each).values())]
+        known[name] = run_apart(words, what=f"the build {name}")
         figures.write_text(json.dumps(known, indent=1))
         click.echo(f"{name}: {sum(known[name]['seconds'].values()):.0f} CPU s")
 
