@@ -300,7 +300,9 @@ class TestCluster:
         words = "import ray; ray.init(address='local', num_cpus=1, include_dashboard=False, logging_level='CRITICAL')"
         command = [sys.executable, "-c", f"{words}; print(ray.cluster_resources()['CPU'])"]
         try:
-            tried = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                apart = {**os.environ, "HOME": folder, "RAY_TMPDIR": folder}  # Ray leaves a token and sockets there
+                tried = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=apart)
         except subprocess.TimeoutExpired:
             pytest.skip("Ray does not start on this machine within two minutes")
         if tried.returncode != 0:
