@@ -27,8 +27,8 @@ from leaflineage import executors_ray
 from leaflineage.claims import look_again, show_sign
 from leaflineage.cli import main
 from leaflineage.errors import ConfigError, LeafLineageError
+from leaflineage.executors import WITHOUT_DEVICE
 from leaflineage.executors_ray import (
-    WITHOUT_DEVICE,
     check_address,
     choose_device,
     describe_difference,

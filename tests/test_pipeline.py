@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -528,20 +529,24 @@ def test_two_families_of_real_leaves_are_built_from_settings_alone(shared: Path,
 # --- stopped from outside ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("to_group", [False, True], ids=["to the build", "twice to its group, as schedulers do"])
 @pytest.mark.parametrize(
     ("number", "code", "said"), [(signal.SIGINT, 130, "Stopped."), (signal.SIGTERM, 75, "SIGTERM")]
 )
 def test_a_signal_ends_a_build_with_one_line_and_what_is_finished_is_kept(
-    tiny_run: Path, tmp_path: Path, number: signal.Signals, code: int, said: str
+    tiny_run: Path, tmp_path: Path, number: signal.Signals, code: int, said: str, to_group: bool
 ) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "leaflineage.cli", "build", "configs/tiny.toml", "--run", str(run), "--jobs", "2"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=ROOT, **pipes, text=True, start_new_session=True)
     assert process.stdout is not None
     for line in process.stdout:  # until the first stage that meets the network
         if line.startswith("extracting"):
             break
     process.send_signal(number)
+    if to_group:
+        os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == code
     assert said in errors

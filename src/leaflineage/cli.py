@@ -31,6 +31,7 @@ class _Terminated(BaseException):
 
 
 def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough: schedulers send it to a whole group, and again
     raise _Terminated
 
 

@@ -13,15 +13,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from leaflineage.accelerators import VISIBLE, find_places
 from leaflineage.config import Config
 from leaflineage.errors import LeafLineageError
 from leaflineage.freshness import find_staleness
@@ -30,6 +32,7 @@ from leaflineage.stages.context import Context, name_accelerator
 from leaflineage.stages.table import STAGES, describe_basis, shorten_basis
 from leaflineage.store import Store, hash_json
 
+WITHOUT_DEVICE = ("draw", "name", "collect")  # stages that compute on no device
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -70,6 +73,14 @@ def run_task(stage_name: str, slug: str, run_dir: str, config_json: str, shared:
                 _run(stage_name, context)
     except LeafLineageError as caught:
         error = caught
+    except RuntimeError as caught:
+        if type(caught).__name__ != "OutOfMemoryError":  # torch's, which may not be imported here
+            raise
+        error = LeafLineageError(
+            f"The stage {stage_name!r}{f' of {slug}' if slug else ''} wanted more memory than the GPU has free "
+            f"({str(caught).partition('. ')[0]}). Let fewer processes share it (--jobs 1, or end what else runs on "
+            "it), lower [visualize] crops, or use --device cpu; the same command goes on from there."
+        )
     seconds, cpu_seconds = time.monotonic() - began, time.process_time() - spent
     return TaskReport(stage_name, slug, seconds, cpu_seconds, measure_peak_mb(), error, describe_maker())
 
@@ -121,8 +132,10 @@ class LocalExecutor:
 
     def __init__(self, run_dir: Path, config: Config, *, jobs: int, shared: bool = False) -> None:
         self.jobs = count_jobs(jobs)
+        self._device = config.run.device
         self._arguments = (str(run_dir), config.model_dump_json(), shared)
         self._pool: ProcessPoolExecutor | None = None
+        self._gpu_pool: ProcessPoolExecutor | None = None  # of what computes on a GPU: fewer processes than cores
 
     def __enter__(self) -> LocalExecutor:
         return self
@@ -130,12 +143,12 @@ class LocalExecutor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is None:
-            return
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            for process in list(self._pool._processes.values()):  # at once: whatever is half written is invisible
-                process.terminate()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        pools = [pool for pool in {self._pool, self._gpu_pool} if pool is not None]
+        for pool in pools:
+            if kind is not None and issubclass(kind, KeyboardInterrupt):
+                _kill(pool)
+        for pool in pools:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def run(self, stage_name: str, slugs: Iterable[str]) -> Iterator[TaskReport]:
         """Yield a report a task, as they end.
@@ -149,7 +162,7 @@ class LocalExecutor:
             for slug in slugs:
                 yield run_task(stage_name, slug, *self._arguments)
             return
-        pool = self._get_pool()
+        pool = self._get_pool() if stage_name in WITHOUT_DEVICE else self._get_gpu_pool()
         waiting: set[Future[TaskReport]] = {pool.submit(run_task, stage_name, slug, *self._arguments) for slug in slugs}
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -157,6 +170,7 @@ class LocalExecutor:
                 try:
                     yield future.result()
                 except BrokenProcessPool as broken:
+                    _kill(pool)  # the others heed no SIGTERM, which is how the pool would end them
                     raise LeafLineageError(
                         f"A worker process of the stage {stage_name!r} was ended from outside, most often for want of "
                         "memory. Use fewer processes ([run] jobs, or --jobs 1) and run the same command again: what "
@@ -164,16 +178,42 @@ class LocalExecutor:
                     ) from broken
 
     def _get_pool(self) -> ProcessPoolExecutor:
+        """Return the pool of as many processes as there are jobs, started the first time."""
         if self._pool is None:
-            for name in THREAD_VARIABLES:
-                os.environ[name] = "1"  # spawned processes read it before they import numpy
-            self._pool = ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"), initializer=_start_worker)
+            self._pool = _start_pool(self.jobs)
         return self._pool
 
+    def _get_gpu_pool(self) -> ProcessPoolExecutor:
+        """Return the pool of the processes that share the GPUs; the other one where there is no GPU."""
+        if self._gpu_pool is None:
+            places = find_places(self._device)[: self.jobs]
+            self._gpu_pool = _start_pool(len(places), places) if places else self._get_pool()
+        return self._gpu_pool
 
-def _start_worker() -> None:
-    """Let Ctrl-C reach the parent alone, which ends the pool; end with the parent, however it ends."""
+
+def _start_pool(jobs: int, places: Sequence[str] = ()) -> ProcessPoolExecutor:
+    """Return a pool of processes of one thread each; ``places`` names the GPU of each, where they are told apart."""
+    for name in THREAD_VARIABLES:
+        os.environ[name] = "1"  # spawned processes read it before they import numpy
+    spawn = get_context("spawn")
+    taken = spawn.SimpleQueue()
+    for place in places:
+        taken.put(place)
+    return ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start_worker, initargs=(taken,) if places else ())
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """End a pool's processes at once: whatever is half written is invisible."""
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+
+
+def _start_worker(places: SimpleQueue[str] | None = None) -> None:
+    """Let signals to the whole group reach the parent alone, which ends the pool; end with the parent; take a GPU."""
+    if places is not None and (place := places.get()):
+        os.environ[VISIBLE] = place  # before torch is imported
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 

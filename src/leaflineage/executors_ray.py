@@ -25,14 +25,13 @@ from typing import Any
 from leaflineage.claims import look_again, show_sign
 from leaflineage.config import Config
 from leaflineage.errors import ConfigError, LeafLineageError
-from leaflineage.executors import THREAD_VARIABLES, TaskReport, count_jobs, run_task
+from leaflineage.executors import THREAD_VARIABLES, WITHOUT_DEVICE, TaskReport, count_jobs, run_task
 from leaflineage.machine import describe_maker
 from leaflineage.stages.table import STAGES, hash_code
 
 RETRIES = 3  # times that a task is begun again whose worker died
 PATIENCE = 10.0  # seconds in which an address has to answer
 LOOK = 5.0  # seconds between two looks at whether the cluster is still there
-WITHOUT_DEVICE = ("draw", "name", "collect")  # stages that compute on no device
 QUIET = {  # no report home, no hints
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

@@ -312,7 +312,7 @@ def time_classifier(config: Config, context: Context, *, drawing: float) -> Spee
     forward = _time(lambda: classifier.features(batch)) / N_TIMED
     generator = np.random.default_rng(0)
     spectrum = generator.random((3, settings.size, settings.size // 2 + 1), dtype=np.float32)
-    n_slots = choose_slots(context, str(classifier.device))
+    n_slots = choose_slots(context, str(classifier.device), 10)  # concepts of a family, about
     directions = generator.random((n_slots, context.model.map_shape[2]), dtype=np.float32)
 
     def draw() -> None:

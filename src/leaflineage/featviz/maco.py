@@ -34,6 +34,7 @@ from leaflineage.featviz.spectrum import Palette
 from leaflineage.featviz.synthesis import make_colouring
 
 Floats = NDArray[np.floating]
+WORTH_CAPTURE = 24  # steps; before a step is captured on CUDA, six are taken
 # Radians a step, about, at the first and at the last: at 1.0 fine phases walk at random and 70 steps reach a tenth of
 # this, and steps that do not shrink in the end leave the picture's noise as it is.
 LEARNING_RATES = (0.3, 0.05)
@@ -157,7 +158,7 @@ def visualize_concepts(
             input_size=input_size,
             cosine_power=cosine_power,
             device=device,
-            record=record_graph if torch.device(device).type == "cuda" else None,
+            record=record_graph if torch.device(device).type == "cuda" and steps >= WORTH_CAPTURE else None,
         )
     return _run(batch, subjects, n_slots, steps, patience, on_step, on_finished)
 

@@ -43,7 +43,7 @@ def reduce_precision(features: Features, device: str) -> Features:
     return reduced
 
 
-def choose_precision(
+def is_enough(
     plain: Features,
     reduced: Features,
     directions: Floats,
@@ -52,39 +52,37 @@ def choose_precision(
     *,
     input_size: tuple[int, int],
     n_crops: int,
-    n_slots: int,
     seeds: Sequence[int],
     cosine_power: float,
     device: str,
-) -> Features:
-    """Return the reduced features where a few steps of some pictures reach what the plain ones do, else the plain ones.
+) -> bool:
+    """Tell whether a few steps of some pictures reach with the reduced features what they do with the plain ones.
 
     Parameters
     ----------
     plain, reduced
         (n, 3, height, width) in [0, 1] → (n, rows, columns, n_channels) float32, differentiable.
     directions, seeds
-        Of the pictures that are begun; those beyond ``n_slots`` are left aside. The others as ``visualize_concepts``
-        takes them.
+        Of the pictures that are begun. The others as ``visualize_concepts`` takes them.
     """
 
     def reach(features: Features) -> float:
         begun = visualize_concepts(
             features,
-            directions[:n_slots],
+            directions,
             magnitude_spectrum,
             palette,
             input_size=input_size,
             steps=N_CHECKED,
             n_crops=n_crops,
-            n_slots=n_slots,
+            n_slots=len(directions),
             patience=None,
-            seeds=seeds[:n_slots],
-            repelled_from=[None] * len(directions[:n_slots]),
+            seeds=seeds,
+            repelled_from=[None] * len(directions),
             cosine_power=cosine_power,
             device=device,
         )
         return float(np.mean([picture.objectives[-N_COMPARED:] for picture in begun]))
 
     wanted, found = reach(plain), reach(reduced)
-    return reduced if abs(found - wanted) <= TOLERANCE * abs(wanted) else plain
+    return abs(found - wanted) <= TOLERANCE * abs(wanted)

@@ -339,7 +339,7 @@ def _write_visualizations(
     from leaflineage.featviz.objective import COSINE_POWER
     from leaflineage.featviz.scoring import SQUARE_SIDES
     from leaflineage.stages.judging import judge_subconcepts, read_squares
-    from leaflineage.stages.visualizing import Sitter, prepare_canvas, write_visualizations
+    from leaflineage.stages.visualizing import Drawer, Precision, Sitter, prepare_canvas, write_visualizations
 
     folder, seed = f"families/{context.slug}", context.config.run.seed
     names = [(name, part) for name in divided for part in range(len(divided[name].division.concept_bank))]
@@ -351,15 +351,11 @@ def _write_visualizations(
         )
         for name, part in names
     ]
+    drawer = Drawer(
+        lambda images: classifier.features_at(cut, images), cut.name, COSINE_POWER, str(classifier.device), Precision()
+    )
     written = write_visualizations(
-        context,
-        lambda images: classifier.features_at(cut, images),
-        sitters,
-        prepare_canvas(context),
-        steps=context.config.visualize.steps,
-        layer=cut.name,
-        cosine_power=COSINE_POWER,
-        device=str(classifier.device),
+        context, drawer, sitters, prepare_canvas(context), steps=context.config.visualize.steps
     )
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in divided}
     for (name, _), (facts, _) in zip(names, written, strict=True):

@@ -27,6 +27,8 @@ from leaflineage.stages.visualizing import (
     ENOUGH_STEPS,
     QUALITY,
     Canvas,
+    Drawer,
+    Precision,
     Sitter,
     Written,
     describe_drawing,
@@ -65,7 +67,10 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     by_id = {each.id: each for each in context.specimens}
     rows = [ids.index(name) for name in shown]
     classifier, canvas = context.load_classifier(), prepare_canvas(context)
-    family, files = _write_family(context, classifier, canvas)
+    drawer = Drawer(
+        classifier.features_differentiable, context.model.layer, COSINE_POWER, str(classifier.device), Precision()
+    )
+    files: dict[str, str] = {}
     shown_leaves = [index for index, each in enumerate(listed) if not by_id[each].withheld]
     judge = Judge(
         context,
@@ -78,16 +83,7 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     )
 
     def draw(sitters: list[Sitter], rows: list[int]) -> list[_Drawn]:
-        written = write_visualizations(
-            context,
-            classifier.features_differentiable,
-            sitters,
-            canvas,
-            steps=context.config.visualize.steps,
-            layer=context.model.layer,
-            cosine_power=COSINE_POWER,
-            device=str(classifier.device),
-        )
+        written = write_visualizations(context, drawer, sitters, canvas, steps=context.config.visualize.steps)
         verdicts = judge.judge([read_squares(context, each.path, sides=SQUARE_SIDES) for each in sitters], rows)
         for _, pictures in written:
             files.update(pictures)  # of what is not shown, too: another build then need not draw it again
@@ -124,6 +120,8 @@ def run(context: Context) -> tuple[dict[str, Any], dict[str, str]]:
                 second.facts["apart"] = APART
                 if is_better(second.facts["score"], found[index][0].facts["score"]):
                     found[index] = [second]
+    family, more = _write_family(context, classifier, canvas, drawer.precision)
+    files.update(more)
     visualizations = {name: [each.facts for each in drawn] for name, drawn in zip(shown, found, strict=True)}
     for name, row in zip(shown, rows, strict=True):
         first = visualizations[name][0]
@@ -214,7 +212,7 @@ def _write_accentuation(
     return write_picture(context, path, content, facts, fingerprint=fingerprint)
 
 
-def _write_family(context: Context, classifier: Classifier, canvas: Canvas) -> Written:
+def _write_family(context: Context, classifier: Classifier, canvas: Canvas, precision: Precision) -> Written:
     """Write the picture that raises the family's centred logit; return what the atlas says of it, and its files."""
     folder, output = f"families/{context.slug}", context.family.output_index
     assert output is not None, "families without an output are not built"
@@ -226,6 +224,8 @@ def _write_family(context: Context, classifier: Classifier, canvas: Canvas) -> W
         answers = classifier.logits(images)
         return (answers - answers.mean(dim=1, keepdim=True))[:, None, None]  # (n, 1, 1, n_outputs)
 
+    # The logit itself: with the cosine of all logits with this one, two of six drawn families passed, not five.
+    drawer = Drawer(features, "logits", 0, str(classifier.device), precision)
     steps, best, files = FAMILY_STEPS * context.config.visualize.steps, None, {}
     for number in range(N_FAMILY_TRIES if steps >= ENOUGH_STEPS else 1):
         sitter = Sitter(
@@ -234,17 +234,7 @@ def _write_family(context: Context, classifier: Classifier, canvas: Canvas) -> W
             seed=derive_seed(context.config.run.seed, context.slug, "family", number),
             kind="family",
         )
-        # The logit itself: with the cosine of all logits with this one, two of six drawn families passed, not five.
-        ((facts, pictures),) = write_visualizations(
-            context,
-            features,
-            [sitter],
-            canvas,
-            steps=steps,
-            layer="logits",
-            cosine_power=0,
-            device=str(classifier.device),
-        )
+        ((facts, pictures),) = write_visualizations(context, drawer, [sitter], canvas, steps=steps)
         files.update(pictures)
         squares = read_squares(context, sitter.path, sides=SQUARE_SIDES)
         found = {**facts, "score": judge_family(classifier, squares, logits, output)}

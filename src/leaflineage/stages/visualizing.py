@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaflineage.featviz.maco import FeatureVisualization, visualize_concepts
-from leaflineage.featviz.precision import can_reduce, choose_precision, reduce_precision
+from leaflineage.featviz.precision import can_reduce, is_enough, reduce_precision
 from leaflineage.featviz.spectrum import Palette, estimate_spectrum
 from leaflineage.images import encode_webp, fit_image, label_webp, round_opacity, shrink_webp
 from leaflineage.records import name_smaller
@@ -38,6 +38,7 @@ MAX_BATCH_PIXELS = 64 * 224 * 224  # of the crops that meet the network at once,
 MAX_SPECIMENS = 2000  # that a spectrum is taken from
 LEAST_SIDE = 32  # px; smaller pictures are enlarged: a spectrum's slope is not to be had from them
 LEAST_PATIENCE = 16  # steps
+N_TRIED = 2  # pictures, in both precisions
 N_STARTS = 3  # seeds tried, where a picture stays where it began,
 ENOUGH_STEPS = 32  # though it had as many steps
 LEAST_COSINE = 0.25  # of a picture's pooled activations with its direction; what is drawn well reaches 0.4 to 0.8
@@ -83,6 +84,57 @@ class Canvas:
     sha256: str
 
 
+@dataclass
+class Precision:
+    """Whether a family is drawn in reduced precision: decided by its first pictures; None before."""
+
+    reduced: bool | None = None
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """What pictures are drawn with.
+
+    Attributes
+    ----------
+    features
+        (n, 3, height, width) in [0, 1] → (n, rows, columns, n_channels), differentiable.
+    layer
+        Where the features end.
+    cosine_power
+        Of the objective.
+    device
+    precision
+        Shared by those that end at different places of one network.
+    """
+
+    features: Features
+    layer: str
+    cosine_power: float
+    device: str
+    precision: Precision
+
+    def choose_features(self, context: Context, sitters: Sequence[Sitter], canvas: Canvas) -> Features:
+        """Return the features to draw with: reduced where a few steps of the first pictures reach as much by it."""
+        if not can_reduce(self.device):
+            return self.features
+        reduced = reduce_precision(self.features, self.device)
+        if self.precision.reduced is None:
+            self.precision.reduced = is_enough(
+                self.features,
+                reduced,
+                np.stack([each.direction for each in sitters[:N_TRIED]]),
+                canvas.spectrum,
+                canvas.palette,
+                input_size=context.model.preprocessing.input_size,
+                n_crops=context.config.visualize.crops,
+                seeds=[each.seed for each in sitters[:N_TRIED]],
+                cosine_power=self.cosine_power,
+                device=self.device,
+            )
+        return reduced if self.precision.reduced else self.features
+
+
 def prepare_canvas(context: Context) -> Canvas:
     """Return magnitude spectrum and palette of the family's specimens, or of all."""
     config = context.config
@@ -105,50 +157,21 @@ def prepare_canvas(context: Context) -> Canvas:
 
 
 def write_visualizations(
-    context: Context,
-    features: Features,
-    sitters: Sequence[Sitter],
-    canvas: Canvas,
-    *,
-    steps: int,
-    layer: str,
-    cosine_power: float,
-    device: str,
+    context: Context, drawer: Drawer, sitters: Sequence[Sitter], canvas: Canvas, *, steps: int
 ) -> list[Written]:
     """Draw what is not drawn yet, colours in RGB, opacity in alpha; return what the atlas says of each, and its files.
 
-    Parameters
-    ----------
-    features
-        (n, 3, height, width) in [0, 1] → (n, rows, columns, n_channels), differentiable.
-    steps
-        Of each picture, at most.
-    layer
-        Where the features end.
-    cosine_power
-        Of the objective.
+    Each picture takes ``steps`` steps at most.
     """
     settings = context.config.visualize
-    fingerprints = [_fingerprint(context, sitter, canvas, steps, layer, cosine_power) for sitter in sitters]
+    fingerprints = [_fingerprint(context, sitter, canvas, steps, drawer) for sitter in sitters]
     label = label_computed(context)
     written = [
         _label_again(context, each.path, found, label) for each, found in zip(sitters, fingerprints, strict=True)
     ]
-    n_slots = choose_slots(context, device)
-    if can_reduce(device) and None in written:
-        features = choose_precision(  # whatever is left to draw, from the same pictures
-            features,
-            reduce_precision(features, device),
-            np.stack([each.direction for each in sitters]),
-            canvas.spectrum,
-            canvas.palette,
-            input_size=context.model.preprocessing.input_size,
-            n_crops=settings.crops,
-            n_slots=n_slots,
-            seeds=[each.seed for each in sitters],
-            cosine_power=cosine_power,
-            device=device,
-        )
+    # By all the pictures, whatever is left to draw: on a GPU the batch decides how sums are rounded.
+    n_slots = choose_slots(context, drawer.device, len(sitters))
+    features = drawer.choose_features(context, sitters, canvas) if None in written else drawer.features
     n_starts = N_STARTS if steps >= ENOUGH_STEPS else 1
     for start in range(n_starts):
         waiting = [index for index, found in enumerate(written) if found is None]
@@ -188,8 +211,8 @@ def write_visualizations(
             patience=max(LEAST_PATIENCE, steps // 4),
             seeds=seeds,
             repelled_from=[sitters[index].repelled_from for index in waiting],
-            cosine_power=cosine_power,
-            device=device,
+            cosine_power=drawer.cosine_power,
+            device=drawer.device,
             on_finished=partial(store, last=start == n_starts - 1, waiting=waiting, seeds=seeds),
         )
     return [found for found in written if found is not None]
@@ -201,15 +224,18 @@ def took_off(picture: FeatureVisualization, direction: Floats) -> bool:
     return norms > 0 and float(picture.pooled @ direction) / norms >= LEAST_COSINE
 
 
-def choose_slots(context: Context, device: str) -> int:
-    """Return how many pictures are in the making at once, whatever is left to draw.
+def choose_slots(context: Context, device: str, n: int) -> int:
+    """Return how many of ``n`` pictures are in the making at once.
 
-    One on a CPU: the crops of one keep it as busy as those of several, and what is done is stored sooner.
+    One on a CPU: the crops of one keep it as busy as those of several, and what is done is stored sooner. Elsewhere as
+    many as meet the network at once, in rounds of equal numbers: a slot that rests costs what a busy one does.
     """
     if device == "cpu":
         return 1
     height, width = context.model.preprocessing.input_size
-    return max(2, MAX_BATCH_PIXELS // (height * width * context.config.visualize.crops))
+    most = max(2, MAX_BATCH_PIXELS // (height * width * context.config.visualize.crops))
+    n_rounds = max(1, -(-n // most))
+    return max(1, -(-n // n_rounds))
 
 
 def write_picture(
@@ -298,16 +324,16 @@ def hash_array(array: NDArray[Any]) -> str:
     return hashlib.sha256(f"{plain.dtype} {plain.shape}".encode() + plain.tobytes()).hexdigest()
 
 
-def _fingerprint(context: Context, sitter: Sitter, canvas: Canvas, steps: int, layer: str, cosine_power: float) -> str:
+def _fingerprint(context: Context, sitter: Sitter, canvas: Canvas, steps: int, drawer: Drawer) -> str:
     """Return the fingerprint of one picture."""
     return hash_json(
         {
             **describe_drawing(context),
             "canvas": canvas.sha256,
-            "cosine_power": cosine_power,
+            "cosine_power": drawer.cosine_power,
             "direction": hash_array(sitter.direction),
             "kind": sitter.kind,
-            "layer": layer,
+            "layer": drawer.layer,
             "repelled_from": None if sitter.repelled_from is None else hash_array(sitter.repelled_from),
             "seed": sitter.seed,
             "steps": steps,
