@@ -104,7 +104,7 @@ def build(numbers: Sequence[int]) -> None:
     from leaflineage.config import load_config
     from leaflineage.costs import count_work
     from leaflineage.pipeline import build as build_atlas
-    from leaflineage.planning import time_classifier
+    from leaflineage.timing import time_classifier
     from leaflineage.stages.context import Context
     from leaflineage.store import Store
 

@@ -39,8 +39,6 @@ SMALL = (
     "visualize.steps=2",
 )
 DIED = 77
-# Every fifth write here; each of them, some minutes, with LEAFLINEAGE_EVERY_WRITE=1.
-EVERY = 1 if os.environ.get("LEAFLINEAGE_EVERY_WRITE") else 5
 
 pytestmark = [
     pytest.mark.slow,
@@ -72,18 +70,23 @@ def in_child(act: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def die_at_new_file(run: Path, n: int, *, before: bool) -> None:
-    """Build until the n-th file of the run that was not there yet is moved into place, and end there."""
+def die_at_new_file(run: Path, *, before: bool, former: Path) -> None:
+    """Build until a file of the run that was not there yet is moved into place, and end there.
+
+    What a build ended at is noted in ``former`` and does not count again: the state of a bake is new after each.
+    """
     proper = os.replace
-    n_new = 0
+    known = set(former.read_text().splitlines()) if former.is_file() else set()
 
     def replace(source: os.PathLike[str] | str, target: os.PathLike[str] | str) -> None:
-        nonlocal n_new
-        n_new += not Path(target).exists() and Path(target).is_relative_to(run)
-        if n_new >= n and before:
+        place = Path(target)
+        is_new = not place.exists() and place.is_relative_to(run) and str(place) not in known
+        if is_new and before:
             os._exit(DIED)
         proper(source, target)
-        if n_new >= n:
+        if is_new:
+            with former.open("a") as notes:
+                notes.write(f"{place}\n")
             os._exit(DIED)
 
     os.replace = replace
@@ -91,15 +94,15 @@ def die_at_new_file(run: Path, n: int, *, before: bool) -> None:
 
 
 def test_a_build_that_ends_at_each_of_its_writes_gives_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:
-    run, deaths, status = tmp_path / "run", 0, DIED
+    run, former, deaths, status = tmp_path / "run", tmp_path / "former", 0, DIED
     while status == DIED:
         # Every third death comes before its file is in place: the next one finds only the part.
         if deaths % 3 == 0:
-            assert in_child(lambda: die_at_new_file(run, 1, before=True)) in (DIED, 0)
-        status = in_child(lambda: die_at_new_file(run, EVERY, before=False))
+            assert in_child(lambda: die_at_new_file(run, before=True, former=former)) in (DIED, 0)
+        status = in_child(lambda: die_at_new_file(run, before=False, former=former))
         deaths += 1
     assert status == 0
-    assert deaths > 100 / EVERY
+    assert deaths > 100
     for part in run.rglob("*.part"):
         part.unlink()
     assert find_differences(undisturbed, run) == []

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import build_tiny, load_tiny
 
+from leaflineage import planning
+from leaflineage.costs import Speeds
 from leaflineage.errors import ConfigError
 from leaflineage.pipeline import warn_of_rest
 from leaflineage.planning import plan_build
@@ -87,6 +89,21 @@ def test_a_plan_says_what_the_preset_means_and_costs(tiny_run: Path) -> None:
     (others,) = (line for line in said if "the others would take" in line)
     assert "'draft' 10 times that, 'standard' 77 times that" in others  # 70 × 3 and 256 × 6 crops for 2 × 5 × 2
     assert not any("spectrum" in line for line in said)
+
+
+def test_a_plan_on_a_gpu_counts_its_seconds_apart_and_fewer_processes_there(
+    tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "find_places", lambda wanted: ["0", "1", "0", "1"])
+    monkeypatch.setattr(planning, "time_classifier", lambda *_, drawing: Speeds(forward=0.5, step=6.0, drawing=drawing))
+    said: list[str] = []
+    estimate = plan_build(load_tiny("run.jobs=8"), tiny_run, out=None, say=said.append)
+    assert (estimate.gpus.n, estimate.gpus.n_processes) == (2, 4)
+    assert any(re.fullmatch(r"  of them 4 compute on 2 GPUs \(.*visualize \d+ s.* of one\)", line) for line in said)
+    assert any("min of one GPU" in line for line in said)
+    alone = sum(estimate.gpus.seconds.values()) / 2 / 60  # steps of 6 s: nearly all of the build
+    assert alone < estimate.minutes < 1.5 * alone
+    assert "draw" not in estimate.gpus.seconds
 
 
 def test_a_plan_says_that_a_common_spectrum_redraws_every_family(tiny_run: Path) -> None:

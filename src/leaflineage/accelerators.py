@@ -35,14 +35,18 @@ def find_places(wanted: str) -> list[str]:
         return []
     if not any(Path(sign).exists() for sign in SIGNS):
         return []  # without asking torch, whose import takes seconds
-    # In a process apart: whoever asks a GPU for its memory holds some of it until the end.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        free = pool.submit(measure_free).result()
+    free = _ask()
     _, _, number = wanted.partition(":")
     if number:
         named = free[int(number) :][:1] if number.isdigit() else []
         return [""] * sum(count_workers(each) for each in named)
     return share_out([count_workers(each) for each in free], os.environ.get(VISIBLE))
+
+
+def _ask() -> list[int]:
+    """Measure in a process apart: whoever asks a GPU for its memory holds some of it until the end."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure_free).result()
 
 
 def measure_free() -> list[int]:

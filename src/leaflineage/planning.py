@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from leaflineage.accelerators import find_places
 from leaflineage.concepts.rows import GB
 from leaflineage.config import PRESETS, Config, VisualizeSection, check_places
-from leaflineage.costs import PRICES, Speeds, count_head_evaluations, count_work, estimate_seconds
+from leaflineage.costs import NETWORK, PRICES, Work, count_work, estimate_seconds
 from leaflineage.errors import LeafLineageError
-from leaflineage.executors import count_jobs, limit_threads, run_task
+from leaflineage.executors import WITHOUT_DEVICE, count_jobs, limit_threads, run_task
 from leaflineage.freshness import find_stale
 from leaflineage.herbarium import draw_specimen, write_herbarium
 from leaflineage.machine import measure_peak_mb, measure_resident_mb
@@ -27,12 +28,30 @@ from leaflineage.sizing import Size, estimate_size
 from leaflineage.specimens import scan_specimens
 from leaflineage.stages.context import Context
 from leaflineage.stages.memory import check_memory, estimate_activations
-from leaflineage.stages.rank import choose_batch_size
+from leaflineage.stages.table import STAGES
 from leaflineage.store import Store
+from leaflineage.timing import time_classifier
 
-N_TIMED = 16
 N_TRIED_FAMILIES, N_TRIED_LEAVES = 2, 24  # on which the rest is measured where no run has it
-N_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """What a build would ask of the GPUs that it computes on.
+
+    Attributes
+    ----------
+    n
+        How many; 0 where it computes on the processor.
+    n_processes
+        That share them.
+    seconds
+        Of one GPU, a stage.
+    """
+
+    n: int = 0
+    n_processes: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -42,18 +61,24 @@ class Estimate:
     Attributes
     ----------
     seconds
-        CPU seconds a stage, one thread.
+        CPU seconds a stage, one thread; what a GPU does is not in it.
     """
 
     seconds: dict[str, float]
     jobs: int
     size: Size
     memory_gb: float  # of the largest process
+    gpus: Gpus
 
     @property
     def minutes(self) -> float:
-        """Wall time, with the tasks spread over the processes."""
-        return sum(self.seconds.values()) / self.jobs / 60
+        """Wall time, with the tasks spread over the processes, and what GPUs do over those."""
+        total = 0.0
+        for stage, seconds in self.seconds.items():
+            everywhere = not self.gpus.n or stage in WITHOUT_DEVICE or stage not in STAGES
+            total += seconds / (self.jobs if everywhere else min(self.jobs, self.gpus.n_processes))
+            total += self.gpus.seconds.get(stage, 0.0) / max(1, self.gpus.n)
+        return total / 60
 
 
 def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[str], None]) -> Estimate:
@@ -117,7 +142,8 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
         _say_rest(config, context, built, run, say)
         n_queries = len(context.list_queries())
         speeds = time_classifier(sampled, context, drawing=drawing_seconds)
-        seconds = estimate_seconds(count_work(sampled, model, speeds, n_specimens, n_queries), PRICES)
+        work = count_work(sampled, model, speeds, n_specimens, n_queries)
+        seconds, gpus = _share(work, find_places(config.run.device)[: count_jobs(config.run.jobs)])
         names = {context.of(slug).family.name: count for slug, count in n_specimens.items()}
         memory_gb = _say_memory(config, model, names, say)
         size = estimate_size(
@@ -127,7 +153,7 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
             specimens=context.list_used(),
             n_queries=n_queries,
         )
-        estimate = Estimate(seconds, count_jobs(config.run.jobs), size, memory_gb)
+        estimate = Estimate(seconds, count_jobs(config.run.jobs), size, memory_gb, gpus)
     n_concepts, n_shown = config.concepts.most_concepts, min(config.concepts.most_concepts, config.atlas.n_shown)
     say(f"Concepts: {n_concepts} a family, {n_shown} shown")
     _say_pictures(config, len(built), estimate, say)
@@ -136,6 +162,10 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
     parts = ", ".join(f"{name} {value:.0f} s" for name, value in estimate.seconds.items() if value >= 1)
     minutes = max(1, round(estimate.minutes))
     say(f"From nothing, with {estimate.jobs} processes: about {minutes} min ({parts} of one core)")
+    if gpus.n:
+        parts = ", ".join(f"{name} {value:.0f} s" for name, value in gpus.seconds.items() if value >= 1)
+        noun = "GPU" if gpus.n == 1 else "GPUs"
+        say(f"  of them {gpus.n_processes} compute on {gpus.n} {noun} ({parts or 'under a second'} of one)")
     say(f"Site: {out or run / 'site'}, about {estimate.size.site_mb:.0f} MB")
     if estimate.size.site_mb > config.site.budget_mb:
         say(f"  over the budget of {config.site.budget_mb:g} MB ([site] budget_mb)")
@@ -143,15 +173,28 @@ def plan_build(config: Config, run: Path, *, out: Path | None, say: Callable[[st
     return estimate
 
 
+def _share(work: Work, places: Sequence[str]) -> tuple[dict[str, float], Gpus]:
+    """Return the processor's seconds a stage, and what GPUs that are found at some places would do."""
+    if not places:
+        return estimate_seconds(work, PRICES), Gpus()
+    on_gpu = {
+        stage: amounts[NETWORK] for stage, amounts in work.items() if stage not in WITHOUT_DEVICE and NETWORK in amounts
+    }
+    rest = {stage: {**amounts, NETWORK: 0.0} if stage in on_gpu else amounts for stage, amounts in work.items()}
+    return estimate_seconds(rest, PRICES), Gpus(len(set(places)), len(places), on_gpu)
+
+
 def _say_pictures(config: Config, n_families: int, estimate: Estimate, say: Callable[[str], None]) -> None:
     """Say what the preset in use means, what it costs beside the others, and what a common spectrum would mean."""
     settings = config.visualize
     n_pictures = n_families * (1 + settings.n_visualizations * min(config.concepts.most_concepts, config.atlas.n_shown))
     views = "1 view" if settings.n_visualizations == 1 else f"{settings.n_visualizations} views"
-    minutes = estimate.seconds["visualize"] / 60
+    gpus = estimate.gpus
+    minutes = (gpus.seconds if gpus.n else estimate.seconds).get("visualize", 0.0) / 60
+    one = "GPU" if gpus.n else "core"
     say(
         f"Pictures: quality {settings.quality!r}: {settings.size} px, {settings.steps} steps, {settings.crops} crops a "
-        f"step, {views} a concept; {n_pictures} in all, about {max(1, round(minutes))} min of one core"
+        f"step, {views} a concept; {n_pictures} in all, about {max(1, round(minutes))} min of one {one}"
     )
     others = []
     for name in PRESETS:
@@ -291,71 +334,6 @@ def _try_rests(config: Config, context: Context, built: list[str]) -> dict[str, 
             record = store.read_json(f"families/{other.slug}/importance.json", "importance")
             rests[other.family.name] = float(record["rest"]["share"])
         return rests
-
-
-# --- how long it would take ------------------------------------------------------------------------------------
-
-
-def time_classifier(config: Config, context: Context, *, drawing: float) -> Speeds:
-    """Return how fast the classifier is on this machine, from a timed sample; ``drawing`` is handed on."""
-    import numpy as np
-    import torch
-
-    from leaflineage.featviz.maco import visualize_concepts
-    from leaflineage.featviz.objective import COSINE_POWER
-    from leaflineage.featviz.spectrum import Palette
-    from leaflineage.stages.visualizing import choose_slots
-
-    classifier, settings = context.load_classifier(), config.visualize
-    size = context.model.preprocessing.input_size
-    batch = torch.rand(N_TIMED, 3, *size)
-    forward = _time(lambda: classifier.features(batch)) / N_TIMED
-    generator = np.random.default_rng(0)
-    spectrum = generator.random((3, settings.size, settings.size // 2 + 1), dtype=np.float32)
-    n_slots = choose_slots(context, str(classifier.device), 10)  # concepts of a family, about
-    directions = generator.random((n_slots, context.model.map_shape[2]), dtype=np.float32)
-
-    def draw() -> None:
-        visualize_concepts(
-            classifier.features_differentiable,
-            directions,
-            spectrum,
-            Palette(np.full(3, 0.5), np.eye(3) * 0.1),
-            input_size=size,
-            steps=N_STEPS,
-            n_crops=settings.crops,
-            n_slots=n_slots,
-            patience=None,
-            repelled_from=[None] * n_slots,
-            cosine_power=COSINE_POWER,
-            seeds=list(range(n_slots)),
-            device=str(classifier.device),
-        )
-
-    step = _time(draw) / N_STEPS / n_slots
-    head = 0.0 if context.model.affine_head else _time_head(config, context)
-    return Speeds(forward=forward, step=step, head=head, drawing=drawing)
-
-
-def _time_head(config: Config, context: Context) -> float:
-    """Return seconds that sampling one specimen's importances takes, from a timed batch of the head."""
-    import torch
-
-    classifier = context.load_classifier()
-    rows, columns, channels = context.model.map_shape
-    shape = (1, 1, channels) if context.model.pools_first else (rows, columns, channels)
-    n = choose_batch_size(context.model)
-    with torch.inference_mode():
-        each = _time(lambda: classifier.head(torch.rand(n, *shape, device=classifier.device))) / n
-    return each * count_head_evaluations(config)
-
-
-def _time(work: Callable[[], object]) -> float:
-    """Return CPU seconds of a piece of work, after a first go that is not counted."""
-    work()
-    began = time.process_time()
-    work()
-    return time.process_time() - began
 
 
 def _write_count(n: int) -> str:
