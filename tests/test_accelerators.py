@@ -10,6 +10,7 @@ from conftest import load_tiny
 
 from leaflineage import accelerators, executors
 from leaflineage.accelerators import MAX_WORKERS, VISIBLE, WORKER_BYTES, count_workers, find_places, share_out
+from leaflineage.errors import LeafLineageError
 from leaflineage.executors import LocalExecutor, run_task
 
 
@@ -38,6 +39,7 @@ def test_a_gpu_is_shared_by_as_many_processes_as_its_memory_holds_and_never_more
         ("cuda:1", ["", ""]),  # the one that is named, which torch is told by the task itself
         ("cuda:2", []),
         ("cuda:x", []),
+        ("cuda:²", []),
         ("cpu", []),
         ("mps", []),
     ],
@@ -69,10 +71,21 @@ def test_a_gpu_worker_sees_its_own_gpu_alone_and_other_stages_have_all_processes
     monkeypatch.delenv(VISIBLE, raising=False)
     monkeypatch.setattr(executors, "find_places", lambda wanted: ["0", "1", "0", "1"])
     with LocalExecutor(tmp_path, load_tiny(), jobs=2) as executor:
-        pool = executor._get_gpu_pool()
-        assert pool is not executor._get_pool()
+        pool, n_processes = executor._get_gpu_pool()
+        assert n_processes == 2
+        assert pool is not executor._get_pool()[0]
         assert {pool.submit(os.getenv, VISIBLE).result() for _ in range(20)} <= {"0", "1"}
-        assert executor._get_pool().submit(os.getenv, VISIBLE).result() is None
+        assert executor._get_pool()[0].submit(os.getenv, VISIBLE).result() is None
+
+
+def test_a_gpu_that_cannot_be_asked_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later")
+
+    monkeypatch.setattr(accelerators, "SIGNS", (str(tmp_path),))
+    monkeypatch.setattr(accelerators, "ProcessPoolExecutor", fail)
+    with pytest.raises(LeafLineageError, match=r"free memory \(CUDA error: out of memory\)\. See .*--device cpu"):
+        find_places("auto")
 
 
 def test_where_there_is_no_gpu_all_stages_share_one_pool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -33,6 +33,23 @@ def test_an_atlas_says_the_same_from_wherever_it_is_read(tiny_run: Path, source:
         assert ids or family.missing
 
 
+def test_families_whose_names_differ_in_case_only_are_told_apart(tiny_run: Path, tmp_path: Path) -> None:
+    plain = json.loads((tiny_run / "atlas.json").read_text())
+    fagaceae = next(each for each in plain["families"] if each["slug"] == "fagaceae")
+    plain["families"].append({**fagaceae, "name": "fagaceae", "slug": "fagaceae-2", "concepts": []})
+    (tmp_path / "atlas.json").write_text(json.dumps(plain))
+    atlas = Atlas.load(tmp_path)
+    assert atlas.find_concept("fagaceae/concept-01").id == "fagaceae/concept-01"
+    assert atlas.find_family("Fagaceae").slug == "fagaceae"
+    assert atlas.find_family("fagaceae").slug == "fagaceae-2"  # names come first
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../../../etc/passwd", "../secret.webp"])
+def test_no_picture_is_sought_outside_the_run(tiny_run: Path, path: str) -> None:
+    with pytest.raises(ArtifactError, match="Do not trust it"):
+        Atlas.load(tiny_run).locate(path)
+
+
 def test_a_folder_without_an_atlas_is_told(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"none of atlas\.json, data/atlas\.json, index\.json\. Name the folder"):
         Atlas.load(tmp_path)

@@ -206,6 +206,24 @@ def test_a_cluster_that_is_gone_is_one_sentence(monkeypatch: pytest.MonkeyPatch,
     assert "the cluster is gone" in sentence
 
 
+def test_where_every_machine_with_a_gpu_refuses_the_build_ends_though_others_are_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    executor = executors_ray.RayExecutor(
+        tmp_path, load_tiny(), address="auto", jobs=1, shared=False, mixed=False, say=lambda text: None
+    )
+    machines = [
+        {"NodeID": "head", "Alive": True, "Resources": {"CPU": 4}},
+        {"NodeID": "card", "Alive": True, "Resources": {"CPU": 4, "GPU": 1}},
+    ]
+    monkeypatch.setattr(executor, "_list_machines", lambda: machines)
+    refusal = executors_ray.Refusal("card", "node7", "it has other versions")
+    executor._refuse(refusal)  # of a stage that computes on no device: the head can take it
+    executor._on_gpu = True
+    with pytest.raises(LeafLineageError, match=r"with a GPU were wanted, and none .*node7: it has other versions"):
+        executor._refuse(refusal)
+
+
 def test_a_worker_without_leaflineage_is_told_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     failures = pytest.importorskip("ray.exceptions")
     cause = ModuleNotFoundError("No module named 'leaflineage'")

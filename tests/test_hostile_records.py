@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from leaflineage.errors import ArtifactError, LeafLineageError, SiteError, SpecimenError
 from leaflineage.records import AtlasRecord, FamilyRecord
 from leaflineage.specimens import scan_specimens
+from leaflineage.stages.publishing import SETTINGS
 from leaflineage.verifying import Choice, verify_site
 from leaflineage.website import links
 from leaflineage.website.bake import bake
@@ -97,7 +98,7 @@ def read_site(site: Path, root: Path) -> None:
         if run is None:
             return
         overrides = (f"specimens.root={root}", "classifier.source=herbarium")
-        read_catalogue(site, rebuild_config(site, run, atlas, overrides, "cpu"), atlas, root=root)
+        read_catalogue(site, rebuild_config(site, run, atlas, overrides, "cpu", known=SETTINGS), atlas, root=root)
 
     ids: dict[str, set[str]] = {}
     hold(

@@ -219,6 +219,7 @@ def test_what_json_cannot_hold_is_refused(store: Store, value: object) -> None:
         ("[]", "and is 'list'"),
         ('{"schema": ', "cannot be read"),
         ("", "cannot be read"),
+        pytest.param("[" * 100_000, "cannot be read", id="nested too deep"),
     ],
 )
 def test_a_record_of_another_schema_is_refused_and_names_its_stage(store: Store, content: str, what: str) -> None:

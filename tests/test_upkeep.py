@@ -143,10 +143,27 @@ def test_garbage_is_listed_and_removed_and_nothing_else(tiny_run: Path, tiny_cop
 
 
 @pytest.mark.slow
+def test_pictures_of_a_family_that_was_stopped_while_it_was_drawn_are_no_garbage(tiny_copy: Path) -> None:
+    config, family = read_config(tiny_copy), tiny_copy / "families" / "fagaceae"
+    (family / "visualizations.json").unlink()
+    listed = [each.path for each in find_garbage(config, tiny_copy)]
+    assert [path for path in listed if "/visualizations/" in path] == []
+    next(family.glob("visualizations/*-again.json"), next(family.glob("visualizations/concept-*.json"))).unlink()
+    assert any("/visualizations/" in each.path for each in find_garbage(config, tiny_copy))
+
+
+@pytest.mark.slow
+def test_what_came_to_be_wanted_since_it_was_listed_stays(tiny_copy: Path) -> None:
+    kept = tiny_copy / "families/fagaceae/crops.json"
+    assert remove_garbage(load_tiny(), tiny_copy, [Garbage("families/fagaceae/crops.json", 1, "")]) == 0
+    assert kept.is_file()
+
+
+@pytest.mark.slow
 def test_nothing_is_removed_under_a_build(tiny_copy: Path) -> None:
     before = read_tree(tiny_copy)
     with Store(tiny_copy).lock(), pytest.raises(ArtifactError, match="another build"):
-        remove_garbage(tiny_copy, [Garbage("families/fagaceae/crops.json", 1, "")])
+        remove_garbage(load_tiny(), tiny_copy, [Garbage("families/fagaceae/crops.json", 1, "")])
     assert read_tree(tiny_copy) == before
 
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 
 from leaflineage.cli import main
-from leaflineage.errors import ConfigError, SiteError, SpecimenError
+from leaflineage.errors import ArtifactError, ConfigError, SiteError, SpecimenError
 from leaflineage.recomputing import AGAIN, compare_arrays, compare_tables, compare_values
 from leaflineage.stages.publishing import FAMILY_RECORDS, SETTINGS, WHOLE_RECORDS
 from leaflineage.stages.table import FAMILY_STAGES, STAGES
@@ -163,6 +163,32 @@ def test_specimens_that_are_not_where_they_are_said_to_be_are_told(site: Path, t
     overrides = (f"specimens.root={tmp_path}", "classifier.source=herbarium")
     with pytest.raises(SpecimenError, match=r"36 specimens were wanted below .* none is there \(as .*Say where"):
         check_site(site, "Fagaceae", overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    "key", ["classifier.source", "specimens.root", "run.memory_gb", "visualize.transfer_classifier", "concept"]
+)
+def test_a_site_says_nothing_of_where_things_lie_or_what_a_machine_gives(site: Path, key: str) -> None:
+    manifest = json.loads((site / links.HASHES).read_text(encoding="utf-8"))
+    manifest["run"]["settings"][key] = "/elsewhere"
+    (site / links.HASHES).write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ArtifactError, match=f"no manifest of this version sets '{key}'.*do not trust it"):
+        check_site(site, "Betulaceae")
+
+
+@pytest.mark.parametrize("families", ["", ",", " , "])
+def test_families_without_a_name_are_wrong_usage(site: Path, families: str) -> None:
+    result = CliRunner().invoke(main, ["verify", str(site), "--families", families])
+    assert result.exit_code == 2
+    assert "names no family" in result.stderr
+
+
+def test_a_run_that_does_not_say_its_config_is_still_held_against_its_hashes(tiny_copy: Path) -> None:
+    (tiny_copy / "run.json").write_text("{}")
+    result = CliRunner().invoke(main, ["verify", str(tiny_copy), "--quiet"])
+    assert result.exit_code == 0
+    assert result.stdout.startswith("bytes: ")
+    assert "does not say which config" in result.stdout
 
 
 def test_one_byte_of_a_page_and_a_picture_that_is_gone_fail(site: Path) -> None:

@@ -12,6 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from leaflineage.errors import LeafLineageError
+
 SIGNS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of a GPU that torch calls "cuda": NVIDIA, ROCm, under Windows
 WORKER_BYTES = 8 * 10**9  # of a GPU's memory, that a process which draws may take: see visualizing.MAX_BATCH_PIXELS
 MAX_WORKERS = 4  # a GPU
@@ -38,15 +40,21 @@ def find_places(wanted: str) -> list[str]:
     free = _ask()
     _, _, number = wanted.partition(":")
     if number:
-        named = free[int(number) :][:1] if number.isdigit() else []
+        named = free[int(number) :][:1] if number.isdecimal() else []
         return [""] * sum(count_workers(each) for each in named)
     return share_out([count_workers(each) for each in free], os.environ.get(VISIBLE))
 
 
 def _ask() -> list[int]:
     """Measure in a process apart: whoever asks a GPU for its memory holds some of it until the end."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(measure_free).result()
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(measure_free).result()
+    except (RuntimeError, OSError) as error:  # a driver of another version; a card that is full, or another's alone
+        raise LeafLineageError(
+            f"The GPUs of this machine were to be shared, and one could not be asked for its free memory "
+            f"({str(error).strip().splitlines()[0]}). See what else runs on it (nvidia-smi), or use --device cpu."
+        ) from error
 
 
 def measure_free() -> list[int]:

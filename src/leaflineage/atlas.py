@@ -42,7 +42,8 @@ class Atlas:
         read: Callable[[str], FamilyRecord] | None,
     ) -> None:
         self.folder, self.header, self.families = folder, header, tuple(families)
-        self._by_name = {key: each for each in self.families for key in (each.name, each.slug)}
+        self._by_slug = {each.slug: each for each in self.families}
+        self._by_name = self._by_slug | {each.name: each for each in self.families}
         self._specimens = {each.id: each for each in specimens}
         self._read = read
 
@@ -78,7 +79,7 @@ class Atlas:
         return cls(folder, record, record.families, record.specimens, None)
 
     def find_family(self, name: str) -> AtlasFamily:
-        """Return a family whole, by its name or its slug.
+        """Return a family whole, by its name, or by its slug where no family has that name.
 
         Raises
         ------
@@ -98,7 +99,7 @@ class Atlas:
         ArtifactError
             If there is none, or its family's record is damaged.
         """
-        family = self.find_family(name.partition("/")[0])
+        family = self.find_family(_find(self._by_slug, name.partition("/")[0], "family").name)
         return _find({each.id: each for each in family.concepts}, name, "concept")
 
     def list_specimens(self, family: str) -> list[AtlasSpecimen]:
@@ -121,8 +122,18 @@ class Atlas:
         return [each for each in self._specimens.values() if each.role == "query"]
 
     def locate(self, path: str) -> Path:
-        """Return where a picture lies that a record names."""
-        return self.folder / PurePosixPath(path)
+        """Return where a picture lies that a record names.
+
+        Raises
+        ------
+        ArtifactError
+            If that is outside the run or the site.
+        """
+        whole = self.folder.parent if self.folder.name == "data" else self.folder  # of a site, the data name its media
+        found = self.folder / PurePosixPath(path)
+        if not found.resolve().is_relative_to(whole.resolve()):
+            raise ArtifactError(f"A picture in {whole} was wanted, and the atlas names {path!r}. Do not trust it.")
+        return found
 
 
 def _find(known: Mapping[str, T], name: str, kind: str) -> T:

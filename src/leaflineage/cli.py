@@ -122,7 +122,7 @@ class _ShardType(click.ParamType):  # type: ignore[type-arg]  # generic in some 
         from leaflineage.pipeline import Shard
 
         number, slash, count = str(value).partition("/")
-        if not (slash and number.isdigit() and count.isdigit() and 0 <= int(number) <= int(count) > 0):
+        if not (slash and number.isdecimal() and count.isdecimal() and 0 <= int(number) <= int(count) > 0):
             self.fail(f"{value!r} is no part of a build: say 1/4, 2/4, 3/4 and 4/4 for four parts.", param, ctx)
         return Shard(int(number), int(count))
 
@@ -212,7 +212,8 @@ def clean(run: Path, config: Path | None, remove: bool) -> None:
     """List what lies in a RUN and no build of its config wants; with --remove, remove it."""
     from leaflineage.upkeep import find_garbage, remove_garbage
 
-    garbage = find_garbage(_load_for(run, config, ()), run)
+    settings = _load_for(run, config, ())
+    garbage = find_garbage(settings, run)
     if not garbage:
         click.echo(f"{run}: nothing lies there that is not wanted.")
         return
@@ -225,7 +226,7 @@ def clean(run: Path, config: Path | None, remove: bool) -> None:
         for each in found[:5]:
             click.echo(f"  {each.path}")
     if remove:
-        click.echo(f"Removed: {remove_garbage(run, garbage) / 1e6:.1f} MB are free again.")
+        click.echo(f"Removed: {remove_garbage(settings, run, garbage) / 1e6:.1f} MB are free again.")
     else:
         click.echo("Nothing was removed: say --remove.")
 
@@ -523,7 +524,10 @@ class _SampleType(click.ParamType):  # type: ignore[type-arg]  # generic in some
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read a number, or names."""
         text = str(value).strip()
-        return int(text) if text.isdigit() else tuple(_split_names(text))
+        names = tuple(_split_names(text))
+        if not names:
+            self.fail(f"{value!r} names no family: say how many, as 3, or which, as Betulaceae,Fagaceae.", param, ctx)
+        return int(text) if text.isdecimal() else names
 
 
 @main.command()
@@ -558,7 +562,10 @@ def verify(
             click.echo(text, err=True)
 
     if verifying.is_run(place):
-        config = read_config(place)
+        try:
+            config = read_config(place)
+        except LeafLineageError:
+            config = None  # files can be looked at all the same
         verdict = verifying.verify_run(place, config, overrides=overrides, device=device, choice=choice, say=say)
     else:
         verdict = verifying.verify_site(place, overrides=overrides, device=device, choice=choice, say=say)

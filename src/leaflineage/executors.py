@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from types import TracebackType
@@ -31,8 +32,10 @@ from leaflineage.machine import describe_maker, measure_peak_mb
 from leaflineage.stages.context import Context, name_accelerator
 from leaflineage.stages.table import STAGES, describe_basis, shorten_basis
 from leaflineage.store import Store, hash_json
+from leaflineage.workers import heed_parent
 
 WITHOUT_DEVICE = ("draw", "name", "collect")  # stages that compute on no device
+Pool = tuple[ProcessPoolExecutor, int]  # and how many processes it has
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -74,7 +77,7 @@ def run_task(stage_name: str, slug: str, run_dir: str, config_json: str, shared:
     except LeafLineageError as caught:
         error = caught
     except RuntimeError as caught:
-        if type(caught).__name__ != "OutOfMemoryError":  # torch's, which may not be imported here
+        if "out of memory" not in str(caught):  # torch has several kinds of it
             raise
         error = LeafLineageError(
             f"The stage {stage_name!r}{f' of {slug}' if slug else ''} wanted more memory than the GPU has free "
@@ -134,8 +137,8 @@ class LocalExecutor:
         self.jobs = count_jobs(jobs)
         self._device = config.run.device
         self._arguments = (str(run_dir), config.model_dump_json(), shared)
-        self._pool: ProcessPoolExecutor | None = None
-        self._gpu_pool: ProcessPoolExecutor | None = None  # of what computes on a GPU: fewer processes than cores
+        self._pool: Pool | None = None
+        self._gpu_pool: Pool | None = None  # of what computes on a GPU: fewer processes than cores
 
     def __enter__(self) -> LocalExecutor:
         return self
@@ -143,12 +146,18 @@ class LocalExecutor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pools = [pool for pool in {self._pool, self._gpu_pool} if pool is not None]
-        for pool in pools:
+        pools = {found[0] for found in (self._pool, self._gpu_pool) if found is not None}
+        try:
             if kind is not None and issubclass(kind, KeyboardInterrupt):
+                raise KeyboardInterrupt
+            for pool in pools:
+                pool.shutdown(wait=True, cancel_futures=True)
+        except KeyboardInterrupt:  # then, or while what was begun comes to its end
+            for pool in pools:
                 _kill(pool)
-        for pool in pools:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for pool in pools:
+                pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
     def run(self, stage_name: str, slugs: Iterable[str]) -> Iterator[TaskReport]:
         """Yield a report a task, as they end.
@@ -160,11 +169,18 @@ class LocalExecutor:
         """
         if self.jobs == 1:
             for slug in slugs:
-                yield run_task(stage_name, slug, *self._arguments)
+                with _finish_first():
+                    report = run_task(stage_name, slug, *self._arguments)
+                yield report
             return
-        pool = self._get_pool() if stage_name in WITHOUT_DEVICE else self._get_gpu_pool()
-        waiting: set[Future[TaskReport]] = {pool.submit(run_task, stage_name, slug, *self._arguments) for slug in slugs}
-        while waiting:
+        pool, n_processes = self._get_pool() if stage_name in WITHOUT_DEVICE else self._get_gpu_pool()
+        left, waiting = iter(slugs), set[Future[TaskReport]]()
+        while True:
+            # No more than there are processes: after SIGTERM what is under way ends, and nothing else begins.
+            for slug in itertools.islice(left, n_processes - len(waiting)):
+                waiting.add(pool.submit(run_task, stage_name, slug, *self._arguments))
+            if not waiting:
+                return
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
                 try:
@@ -177,18 +193,34 @@ class LocalExecutor:
                         "is finished is kept."
                     ) from broken
 
-    def _get_pool(self) -> ProcessPoolExecutor:
+    def _get_pool(self) -> Pool:
         """Return the pool of as many processes as there are jobs, started the first time."""
         if self._pool is None:
-            self._pool = _start_pool(self.jobs)
+            self._pool = _start_pool(self.jobs), self.jobs
         return self._pool
 
-    def _get_gpu_pool(self) -> ProcessPoolExecutor:
+    def _get_gpu_pool(self) -> Pool:
         """Return the pool of the processes that share the GPUs; the other one where there is no GPU."""
         if self._gpu_pool is None:
             places = find_places(self._device)[: self.jobs]
-            self._gpu_pool = _start_pool(len(places), places) if places else self._get_pool()
+            self._gpu_pool = (_start_pool(len(places), places), len(places)) if places else self._get_pool()
         return self._gpu_pool
+
+
+@contextlib.contextmanager
+def _finish_first() -> Iterator[None]:
+    """Let SIGTERM wait until the task under way is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    former = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    if heard:
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _start_pool(jobs: int, places: Sequence[str] = ()) -> ProcessPoolExecutor:
@@ -209,20 +241,10 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 
 
 def _start_worker(places: SimpleQueue[str] | None = None) -> None:
-    """Let signals to the whole group reach the parent alone, which ends the pool; end with the parent; take a GPU."""
+    """Heed the parent alone; take a GPU."""
     if places is not None and (place := places.get()):
         os.environ[VISIBLE] = place  # before torch is imported
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    """Wait for the parent to end and end too: a worker of a parent that was killed would wait for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    heed_parent()
 
 
 def _run(stage_name: str, context: Context) -> None:
@@ -238,5 +260,8 @@ def _run(stage_name: str, context: Context) -> None:
         fingerprint=hash_json(basis),
         files=files,
         basis=shorten_basis(basis),
-        made_with=describe_maker(name_accelerator(context.config.run.device)),
+        made_with=describe_maker(
+            # Not asked of who computes on none: it may have no such device, and would take some of its memory.
+            "" if stage_name in WITHOUT_DEVICE else name_accelerator(context.config.run.device)
+        ),
     )

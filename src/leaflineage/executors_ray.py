@@ -159,7 +159,7 @@ class RayExecutor:
         self._remote: Any = None
         self._where = ""  # HOST:PORT of its head
         self._sign: Path | None = None
-        self._device = config.run.device
+        self._device, self._on_gpu = config.run.device, False  # the second, of the stage that is run
         self._refused: dict[str, Refusal] = {}  # by the machine's id
         self._waiting: dict[Future[TaskReport | Refusal], str] = {}  # slugs
 
@@ -175,7 +175,7 @@ class RayExecutor:
             return
         try:
             if kind is not None and not issubclass(kind, KeyboardInterrupt):
-                while wait(self._waiting, timeout=1).not_done and self._is_there():
+                while wait(self._waiting, timeout=1).not_done and self._is_there() and self._list_able():
                     pass  # finish what was begun; a signal may have ended the cluster too
         finally:
             self._ray.shutdown()  # ends this build's workers
@@ -189,6 +189,8 @@ class RayExecutor:
             Where no machine may join, or a task's workers died once more than it is begun again.
         """
         self._connect()
+        self._on_gpu = self._device.startswith("cuda") and stage_name not in WITHOUT_DEVICE
+        told = False
         deaths: Counter[str] = Counter()
         record = self._run_dir / STAGES[stage_name].record
         for slug in slugs:
@@ -197,6 +199,11 @@ class RayExecutor:
             done, _ = wait(self._waiting, timeout=LOOK, return_when=FIRST_COMPLETED)
             if not done and not self._is_there():
                 raise self._give_up(f"nothing answers at {self._where}")
+            if not done and not told and not self._list_able():
+                told = True
+                self._say(
+                    f"{stage_name}: the cluster has no machine {'with a GPU ' if self._on_gpu else ''}left; waiting"
+                )
             for future in done:
                 slug = self._waiting.pop(future)
                 outcome = self._receive(future, stage_name, slug, deaths)
@@ -266,22 +273,21 @@ class RayExecutor:
         if refusal.node not in self._refused:
             self._refused[refusal.node] = refusal
             self._say(f"{refusal.host} does not join: {refusal.reason}")
-        left = [each for each in self._list_machines() if each["NodeID"] not in self._refused]
-        if not left:
+        if not self._list_able():
             self._waiting.clear()  # none of them was begun
             reasons = sorted({f"{each.host}: {each.reason}" for each in self._refused.values()})
             raise LeafLineageError(
-                "Workers of the Ray cluster were wanted, and none of its machines may join this build: "
+                f"Workers of the Ray cluster{' with a GPU' if self._on_gpu else ''} were wanted, and none of its "
+                f"machines may join this build: "
                 f"{'; '.join(reasons)}. Mend that, or build without --ray."
             )
 
     def _submit(self, stage_name: str, slug: str) -> None:
         build = Build(describe_maker(), hash_code(stage_name), str(self._sign), self._mixed)
-        on_gpu = self._device.startswith("cuda") and stage_name not in WITHOUT_DEVICE
         task = self._remote.options(
             name=f"{stage_name} {slug}".rstrip(),
             num_cpus=1,
-            num_gpus=1 if on_gpu else 0,
+            num_gpus=1 if self._on_gpu else 0,
             label_selector={"ray.io/node-id": f"!in({','.join(sorted(self._refused))})"} if self._refused else None,
         )
         settings = self._config.model_copy(
@@ -289,6 +295,14 @@ class RayExecutor:
         ).model_dump_json()
         reference = task.remote(stage_name, slug, str(self._run_dir), settings, self._shared, build)
         self._waiting[reference.future()] = slug
+
+    def _list_able(self) -> list[dict[str, Any]]:
+        """Return the machines that may run a task of this stage."""
+        return [
+            each
+            for each in self._list_machines()
+            if each["NodeID"] not in self._refused and (not self._on_gpu or each["Resources"].get("GPU"))
+        ]
 
     def _list_machines(self) -> list[dict[str, Any]]:
         return [each for each in self._ray.nodes() if each["Alive"] and each["Resources"].get("CPU")]
@@ -350,7 +364,7 @@ def choose_device(wanted: str, n_gpus: int) -> str:
 def check_address(address: str) -> None:
     """Raise a ConfigError where an address is none, or nothing answers there."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or "/" in host:
+    if not host or not port.isdecimal() or "/" in host:
         raise ConfigError(
             f"The address of a Ray cluster was wanted (--ray HOST:PORT), and {address!r} is none. `ray start --head` "
             "prints it; --ray auto takes the cluster that this machine belongs to. A build runs on one of the "

@@ -130,7 +130,7 @@ class Store:
             record: dict[str, Any] = json.loads(self.path(relative).read_bytes())
         except FileNotFoundError:
             raise ArtifactError(f"{relative} was wanted in {self.folder}, and is not there.{again}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ArtifactError(f"{relative} in {self.folder} cannot be read ({error}).{again}") from None
         if not isinstance(record, dict) or record.get("schema") != SCHEMAS[kind]:
             came = record.get("schema") if isinstance(record, dict) else type(record).__name__

@@ -136,7 +136,13 @@ def find_garbage(config: Config, run: Path) -> list[Garbage]:
     store = Store(run)
     context = Context(store, config)
     records = {record for _, _, record in list_records(context)}
-    wanted = records.union(*(_list_files_of(run / record) for record in records))
+    # Of a family that was stopped while it was drawn, each picture has a record of its own, to go on from.
+    alone = {
+        path.relative_to(run).as_posix()
+        for path in run.glob("families/*/visualizations/*.json")
+        if not (path.parent.parent / "visualizations.json").is_file()
+    }
+    wanted = alone.union(records, *(_list_files_of(run / record) for record in records | alone))
     built = {f"families/{slug}/" for slug in context.list_built()}
     drawn = config.specimens.draw is not None
     site = {f"site/{name}" for name in _list_site(run)}
@@ -181,8 +187,8 @@ def _list_site(run: Path) -> Iterable[str]:
         return ()
 
 
-def remove_garbage(run: Path, garbage: Iterable[Garbage]) -> int:
-    """Remove files, and the folders that they leave empty; return how many bytes that frees.
+def remove_garbage(config: Config, run: Path, garbage: Iterable[Garbage]) -> int:
+    """Remove what is still garbage, and the folders that it leaves empty; return how many bytes that frees.
 
     Raises
     ------
@@ -191,7 +197,8 @@ def remove_garbage(run: Path, garbage: Iterable[Garbage]) -> int:
     """
     freed = 0
     with Store(run).lock():
-        for each in garbage:
+        still = {each.path for each in find_garbage(config, run)}  # a build may have ended since it was listed
+        for each in [each for each in garbage if each.path in still]:
             path = run / each.path
             path.unlink(missing_ok=True)
             freed += each.size

@@ -43,6 +43,7 @@ from leaflineage.recomputing import (
 from leaflineage.records import AtlasFamily, AtlasRecord, Catalogue, RunManifest
 from leaflineage.stages.context import name_accelerator
 from leaflineage.stages.describing import FamilyArtifacts
+from leaflineage.stages.publishing import SETTINGS
 from leaflineage.stages.selection import choose_probe
 from leaflineage.store import Store
 from leaflineage.website import links
@@ -130,14 +131,14 @@ class Choice:
 
 
 def verify_run(
-    run: Path, config: Config, *, overrides: Sequence[str], device: str | None, choice: Choice, say: Say
+    run: Path, config: Config | None, *, overrides: Sequence[str], device: str | None, choice: Choice, say: Say
 ) -> Verdict:
     """Hold a run against its manifest.
 
     Parameters
     ----------
     config
-        What it was built with last.
+        What it was built with last; None where the run does not say.
     overrides
         Laid over that: where the specimens and the classifier are, if they have moved.
     say
@@ -160,7 +161,7 @@ def verify_run(
 def _compute_run(
     run: Path,
     manifest: RunManifest,
-    config: Config,
+    config: Config | None,
     overrides: Sequence[str],
     device: str | None,
     choice: Choice,
@@ -169,7 +170,9 @@ def _compute_run(
     """Return the levels of numbers and of pictures of a run."""
     if choice.is_none:
         return _skip("no family was asked for")
-    store, base = Store(run), lay_settings(config.model_dump(mode="json"), manifest)
+    if config is None:
+        return _skip("the run does not say which config it was built with last: build it again")
+    store, base = Store(run), lay_settings(config.model_dump(mode="json"), manifest, SETTINGS)
     settings = load_config(None, overrides=overrides, flags={"run.device": device}, base=base, name=config.name)
     why = _find_missing(settings, overrides)
     if why:
@@ -228,7 +231,7 @@ def _compute_site(
             f"a site knows no paths: say where they are with {' and '.join(f'--set {key}=…' for key in wanted)}"
         )
     atlas = read_record(site / links.ATLAS_DATA, AtlasRecord, "atlas")
-    settings = rebuild_config(site, manifest, atlas, overrides, device)
+    settings = rebuild_config(site, manifest, atlas, overrides, device, known=SETTINGS)
     with tempfile.TemporaryDirectory(prefix="leaflineage-verify-") as folder:
         root = settings.specimens.root
         if root is None:
@@ -354,6 +357,9 @@ def _check_families(source: _Source, choice: Choice, say: Say) -> list[Level]:
     pictures.said = (
         f"{n_pictures} pictures of the same families, sent through the classifier again; none was drawn again"
     )
+    if not n_pictures and not pictures.problems:
+        pictures.reached = False
+        pictures.said = "none was looked at, for no family's numbers were computed"
     return [numbers, pictures]
 
 
@@ -475,8 +481,8 @@ def _draw(root: Path, config: Config, say: Say) -> None:
 
 
 def is_run(place: Path) -> bool:
-    """Tell whether a folder is a run, and no site."""
-    return (place / RUN_MANIFEST).is_file() and (place / "catalogue.json").is_file()
+    """Tell whether a folder is a run, and no site, whose manifest lies among its data."""
+    return (place / RUN_MANIFEST).is_file()
 
 
 # --- in words --------------------------------------------------------------------------------------------------

@@ -21,9 +21,15 @@ FORMULAS = ("=", "+", "-", "@", "\t")  # with which a cell begins that got an ap
 
 
 def rebuild_config(
-    site: Path, manifest: RunManifest, atlas: AtlasRecord, overrides: Sequence[str], device: str | None
+    site: Path,
+    manifest: RunManifest,
+    atlas: AtlasRecord,
+    overrides: Sequence[str],
+    device: str | None,
+    *,
+    known: Sequence[str],
 ) -> Config:
-    """Return the config that a site was made with, paths as they are given.
+    """Return the config that a site was made with, paths as they are given; ``known`` as `lay_settings` takes them.
 
     Raises
     ------
@@ -32,22 +38,32 @@ def rebuild_config(
     """
     names = _list_outputs(site, atlas)
     base = {"specimens": {}, "classifier": {"source": DRAWN_CLASSIFIER, "label_names": names}, "run": {}}
-    base = lay_settings(base, manifest)
+    base = lay_settings(base, manifest, known)
     config = load_config(None, overrides=overrides, flags={"run.device": device}, base=base, name="verify")
     check_paths(config, None)
     return config
 
 
-def lay_settings(base: Mapping[str, Any], manifest: RunManifest) -> dict[str, Any]:
+def lay_settings(base: Mapping[str, Any], manifest: RunManifest, known: Sequence[str]) -> dict[str, Any]:
     """Return the tables of a config with the settings of a manifest laid over them.
+
+    Parameters
+    ----------
+    known
+        Keys, and tables, that a manifest may set: none says where anything lies or how much of a machine is taken.
 
     Raises
     ------
     ArtifactError
-        If the manifest's settings contradict each other.
+        If the manifest's settings contradict each other, or set anything else.
     """
     values = copy.deepcopy(dict(base))
     for key, value in manifest.settings.items():
+        if not any(key == each or key.startswith(f"{each}.") for each in known):
+            raise ArtifactError(
+                f"The settings of a manifest were to be followed, and no manifest of this version sets {key!r}. Build "
+                "the run again; if it is somebody else's site, do not trust it."
+            )
         *tables, last = key.split(".")
         table = values
         for part in tables:
