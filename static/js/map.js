@@ -205,6 +205,7 @@
   let picked = -1; // what the card tells of
   let crossed = false; // whether the cross is shown: the canvas has the keyboard
   let asked = false;
+  let contouring = false;
   /** @type {{from: {x: number, y: number, k: number}, to: {x: number, y: number, k: number}, start: number} | null} */
   let glide = null;
 
@@ -384,14 +385,14 @@
     const { left, top, right, bottom } = of.box;
     const pad = 0.16, extent = Math.max(right - left, bottom - top, 0.02) * (1 + 2 * pad);
     const x0 = (left + right) / 2 - extent / 2, y0 = (top + bottom) / 2 - extent / 2;
-    const cells = Math.ceil(reach * 2.6 * N);
+    const cells = Math.ceil(reach * 2.6 * N), across = new Float32Array(N);
     for (let i = 0; i < of.count; i += 1) {
       const u = ((of.xs[i] - x0) / extent) * (N - 1), v = ((of.ys[i] - y0) / extent) * (N - 1);
+      const from = Math.max(0, Math.floor(u - cells)), to = Math.min(N - 1, Math.floor(u + cells));
+      for (let column = from; column <= to; column += 1) across[column] = Math.exp(-1.4 * ((column - u) / (reach * N)) ** 2);
       for (let row = Math.max(0, Math.floor(v - cells)); row <= Math.min(N - 1, v + cells); row += 1) {
-        for (let column = Math.max(0, Math.floor(u - cells)); column <= Math.min(N - 1, u + cells); column += 1) {
-          const far = ((column - u) ** 2 + (row - v) ** 2) / (reach * N) ** 2;
-          land[row * N + column] += Math.exp(-far * 1.4);
-        }
+        const down = Math.exp(-1.4 * ((row - v) / (reach * N)) ** 2);
+        for (let column = from; column <= to; column += 1) land[row * N + column] += down * across[column];
       }
     }
     const highest = land.reduce((most, value) => Math.max(most, value), 0);
@@ -401,6 +402,8 @@
       for (let row = 0; row < N - 1; row += 1) {
         for (let column = 0; column < N - 1; column += 1) {
           const at = row * N + column;
+          const first = land[at] < level;
+          if (first === land[at + 1] < level && first === land[at + N + 1] < level && first === land[at + N] < level) continue;
           const corners = [land[at], land[at + 1], land[at + N + 1], land[at + N]];
           /** @type {[number, number][]} */
           const cuts = [];
@@ -421,6 +424,17 @@
       }
     }
     return path;
+  }
+
+  /** Find a layer's contours once nothing else is to be done, and draw them then. @param {Layer} of */
+  function idly(of) {
+    if (contouring) return;
+    contouring = true;
+    (window.requestIdleCallback || setTimeout)(() => {
+      contouring = false;
+      of.contours = contoursOf(of);
+      ask();
+    });
   }
 
   function measureNames() {
@@ -471,7 +485,10 @@
   }
 
   function drawContours() {
-    if (!layer.contours) layer.contours = contoursOf(layer);
+    if (!layer.contours) {
+      idly(layer);
+      return;
+    }
     ink.save();
     ink.translate(width / 2 - view.x * view.k, height / 2 - view.y * view.k);
     ink.scale(view.k, view.k);
@@ -1030,7 +1047,7 @@
   new ResizeObserver(resize).observe(frame);
   new MutationObserver(recolour).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-  document.fonts?.load("italic 16px " + colours.serif).then(() => {
+  document.fonts?.load("italic 16px \"LeafLineage Serif\"").then(() => {
     measureNames();
     ask();
   });
