@@ -180,10 +180,10 @@ class Site:
         scripts: tuple[str, ...] = (),
         data: tuple[str, ...] = (),
     ) -> Frame:
-        """Return head, header and footer of one page, with its kind's style sheet and the scripts that it has
-        beside every page's.
+        """Return head, header and footer of one page.
 
-        ``data`` are addresses of scripts that define what its scripts read.
+        ``style`` is its kind of style sheet, ``scripts`` are those that it has beside every page's, and ``data``
+        are addresses of scripts that define what they read.
         """
         index, folder = self.index, page.rpartition("/")[0]
         section = page.partition("/")[0].removesuffix(".html")

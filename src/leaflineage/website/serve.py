@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 
 from leaflineage.errors import SiteError
 
-
 PACKED = frozenset({".html", ".css", ".js", ".json", ".svg", ".csv", ".txt", ".xml", ".cff"})
 
 

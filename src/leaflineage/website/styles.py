@@ -1,4 +1,4 @@
-"""One style sheet a kind of page, made at bake from the sources in ``static/css``: a page waits for one file, not three."""
+"""One style sheet a kind of page, made at bake of the sources in ``static/css``: pages wait for one, not for three."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SHEETS: dict[str, tuple[str, ...]] = {
 }
 
 STRING_OR_COMMENT = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|/\*.*?\*/""", re.DOTALL)
-BREAK = re.compile(r"\s+")
 AROUND = re.compile(r" ?([{};,]) ?")
+STRING = re.compile(r"\0(\d+)\0")
 
 
 def list_sheets() -> dict[str, str]:
@@ -39,14 +39,14 @@ def make_sheet(kind: str) -> str:
 
 def shorten(style: str) -> str:
     """Return a style sheet without comments and without white space that says nothing; strings stay as they are."""
-    parts, end = [], 0
-    for match in STRING_OR_COMMENT.finditer(style):
-        parts += [_squeeze(style[end : match.start()]), match[1] or ""]
-        end = match.end()
-    return "".join([*parts, _squeeze(style[end:])]).strip()
+    strings: list[str] = []
 
+    def put_aside(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return " "
+        strings.append(match[1])
+        return f"\0{len(strings) - 1}\0"
 
-def _squeeze(style: str) -> str:
-    """Return what stands between two strings: a space before or after a string may part two words, and stays."""
-    squeezed = AROUND.sub(r"\1", BREAK.sub(" ", style)).replace(": ", ":").replace(";}", "}")
-    return squeezed
+    bare = " ".join(STRING_OR_COMMENT.sub(put_aside, style).split())
+    bare = AROUND.sub(r"\1", bare).replace(": ", ":").replace(";}", "}")
+    return STRING.sub(lambda match: strings[int(match[1])], bare)
