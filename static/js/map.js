@@ -16,7 +16,7 @@
    * @property {string[]} titles
    * @property {string[]} hrefs
    * @property {string[]} thumbs
-   * @property {string[]} terms
+   * @property {string[]} terms what a name is looked for in; empty until one is
    * @property {number[]} shares thousandths; -1 where there is none
    * @property {Float32Array} room distance to the nearest point that shows its picture first
    * @property {Int32Array} order
@@ -99,7 +99,7 @@
     /** @type {number[][]} */
     const own = families.map(() => []);
     concepts.forEach(([row, number, name, x, y, hollow, thumb, share], i) => {
-      const [slug, family, common] = families[row];
+      const slug = families[row][0];
       layer.xs[i] = x / SPAN;
       layer.ys[i] = y / SPAN;
       layer.hollow[i] = hollow;
@@ -108,13 +108,13 @@
       layer.titles.push(name || said.concept.replace("{number}", String(number)));
       layer.hrefs.push(encode("families/" + slug + "/concept-" + String(number).padStart(2, "0") + ".html"));
       layer.thumbs.push(pictureOf(slug, thumb));
-      layer.terms.push(fold(layer.titles[i] + " " + family + " " + common));
       layer.shares.push(share);
     });
     families.forEach(([, name, , , , x, y], row) => {
       if (x < 0) return;
       const place = { text: name, x: x / SPAN, y: y / SPAN, owner: row, spots: own[row], width: 0, from: 0 };
-      own[row].sort((a, b) => far(layer, a, place) - far(layer, b, place) || a - b);
+      const apart = (/** @type {number} */ i) => (layer.xs[i] - place.x) ** 2 + (layer.ys[i] - place.y) ** 2;
+      own[row].sort((a, b) => apart(a) - apart(b) || a - b);
       layer.places.push(place);
     });
     layer.places.sort((a, b) => families[a.owner][7] - families[b.owner][7] || a.owner - b.owner);
@@ -125,14 +125,13 @@
     const placed = families.map((_, row) => row).filter((row) => families[row][3] >= 0);
     const layer = makeLayer("families", placed.length);
     placed.forEach((row, i) => {
-      const [slug, name, common, x, y, , , , thumb] = families[row];
+      const [slug, name, , x, y, , , , thumb] = families[row];
       layer.xs[i] = x / SPAN;
       layer.ys[i] = y / SPAN;
       layer.owner[i] = row;
       layer.titles.push(name);
       layer.hrefs.push(encode("families/" + slug + "/index.html"));
       layer.thumbs.push(pictureOf(slug, thumb));
-      layer.terms.push(fold(name + " " + common));
       layer.shares.push(-1);
       layer.places.push({ text: name, x: x / SPAN, y: y / SPAN, owner: row, spots: [i], width: 0, from: 0 });
     });
@@ -795,6 +794,10 @@
   function filter() {
     chosenFamily = families.findIndex((family) => family[0] === familyChoice.value);
     const wanted = fold(nameField.value).trim().split(/\s+/).filter(Boolean);
+    if (wanted.length && !layer.terms.length) {
+      const whose = layer.owner;
+      layer.terms = layer.titles.map((title, i) => fold([title, families[whose[i]][1], families[whose[i]][2]].join(" ")));
+    }
     layer.nFitting = 0;
     for (let i = 0; i < layer.count; i += 1) {
       const fits = (chosenFamily < 0 || layer.owner[i] === chosenFamily) && wanted.every((word) => layer.terms[i].includes(word));
@@ -1043,8 +1046,11 @@
     ask();
   }
   readColours();
-  measureNames();
-  new ResizeObserver(resize).observe(frame);
+  // A task of its own: on a slow processor finding the places has held the page up long enough.
+  setTimeout(() => {
+    measureNames();
+    new ResizeObserver(resize).observe(frame);
+  });
   new MutationObserver(recolour).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
   document.fonts?.load("italic 16px \"LeafLineage Serif\"").then(() => {
