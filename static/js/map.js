@@ -48,6 +48,7 @@
   const said = JSON.parse(page.dataset.said || "{}");
   const root = document.documentElement.dataset.root || "";
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const beside = matchMedia("(min-width: 861px)"); // the list stands beside the map
   const SPAN = 10000; // units of a place, as view_map.py writes it
   const LARGEST = 104; // px, a picture at its largest
   const KEPT = 240; // pictures kept in memory
@@ -65,6 +66,11 @@
   /** @param {string} text */
   function fold(text) {
     return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+  }
+
+  /** @param {number} n */
+  function count(n) {
+    return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
   }
 
   /** @param {string} path */
@@ -314,7 +320,8 @@
     }
     pictures.set(address, null);
     const image = new Image();
-    image.onload = () => {
+    image.src = address;
+    image.decode().then(() => {
       const copy = document.createElement("canvas"), side = Math.round(LARGEST * density);
       copy.width = copy.height = side;
       const pen = copy.getContext("2d");
@@ -329,8 +336,7 @@
         pictures.delete(old);
       }
       ask();
-    };
-    image.src = address;
+    }, () => {});
     return null;
   }
 
@@ -378,8 +384,8 @@
     return dot;
   }
 
-  /** Lines of equal density, for the lie of the land. @param {Layer} of */
-  function contoursOf(of) {
+  /** Trace lines of equal density, for the lie of the land, in steps. @param {Layer} of @returns {Generator<void, Path2D>} */
+  function* traceContours(of) {
     const N = 144, reach = 0.05, land = new Float32Array(N * N);
     const { left, top, right, bottom } = of.box;
     const pad = 0.16, extent = Math.max(right - left, bottom - top, 0.02) * (1 + 2 * pad);
@@ -397,6 +403,7 @@
     const highest = land.reduce((most, value) => Math.max(most, value), 0);
     const path = new Path2D();
     for (const part of [0.06, 0.2, 0.4, 0.64]) {
+      yield;
       const level = highest * part;
       for (let row = 0; row < N - 1; row += 1) {
         for (let column = 0; column < N - 1; column += 1) {
@@ -425,13 +432,19 @@
     return path;
   }
 
-  /** Find a layer's contours once nothing else is to be done, and draw them then. @param {Layer} of */
-  function idly(of) {
+  /** Find a layer's contours where nothing else is to be done, and draw them then. @param {Layer} of */
+  function findContours(of) {
     if (contouring) return;
     contouring = true;
-    (window.requestIdleCallback || setTimeout)(() => {
+    const steps = traceContours(of), later = window.requestIdleCallback || setTimeout;
+    later(function proceed() {
+      const step = steps.next();
+      if (!step.done) {
+        later(proceed);
+        return;
+      }
       contouring = false;
-      of.contours = contoursOf(of);
+      of.contours = step.value;
       ask();
     });
   }
@@ -485,7 +498,7 @@
 
   function drawContours() {
     if (!layer.contours) {
-      idly(layer);
+      findContours(layer);
       return;
     }
     ink.save();
@@ -733,7 +746,7 @@
   function writeList() {
     const seen = listView();
     if (counter) {
-      counter.textContent = said.counted.replace("{n}", seen.length.toLocaleString("en")).replace("{all}", layer.count.toLocaleString("en"));
+      counter.textContent = said.counted.replace("{n}", count(seen.length)).replace("{all}", count(layer.count));
     }
     const near = seen.length <= MOST_PICTURED;
     list.classList.toggle("near", near);
@@ -741,7 +754,7 @@
     let row = -1;
     /** @type {HTMLElement | null} */
     let inner = null;
-    const most = innerWidth > 860 ? MOST_LISTED : MOST_BELOW;
+    const most = beside.matches ? MOST_LISTED : MOST_BELOW;
     for (const i of seen.slice(0, most)) {
       if (layer.owner[i] !== row) {
         row = layer.owner[i];
@@ -771,7 +784,7 @@
       inner.append(item);
     }
     if (seen.length > most) {
-      items.push(make("li", "more", said.more.replace("{n}", (seen.length - most).toLocaleString("en"))));
+      items.push(make("li", "more", said.more.replace("{n}", count(seen.length - most))));
     }
     if (!seen.length) items.push(make("li", "none", layer.nFitting ? said.none : said.none_found));
     list.replaceChildren(...items);
