@@ -26,6 +26,7 @@ from leaflineage.website import links
 from leaflineage.website.context import Site
 from leaflineage.website.rendering import make_renderer
 from leaflineage.website.search import make_script_words, make_search_index
+from leaflineage.website.styles import make_sheet
 from leaflineage.website.view_map import make_map_data, view_map
 from leaflineage.website.words import Words
 
@@ -147,6 +148,7 @@ def bake_map(index: Index, folder: Path) -> None:
     words = Words.load(find_resource("locale") / "en")
     site = Site(index, words, frozenset([*pages, *scripts, *statics]), None, None)
     shutil.copytree(find_resource("static"), folder / "assets")
+    (folder / links.style("map")).write_text(make_sheet("map"), encoding="utf-8")
     (folder / links.SCRIPT_WORDS).write_text(make_script_words(site), encoding="utf-8")
     (folder / links.SEARCH_INDEX).write_text(make_search_index(site), encoding="utf-8")
     (folder / links.MAP_DATA).write_text(make_map_data(site), encoding="utf-8")

@@ -40,6 +40,7 @@ from leaflineage.website.contents import list_pages
 from leaflineage.website.context import Site
 from leaflineage.website.rendering import make_renderer
 from leaflineage.website.search import make_script_words, make_search_index
+from leaflineage.website.styles import list_sheets, make_sheet
 from leaflineage.website.view_families import view_families
 from leaflineage.website.words import Words
 
@@ -184,7 +185,9 @@ def write_site(index: Index, out: Path) -> tuple[int, int]:
     static = find_resource("static")
     shutil.copytree(static, out / "assets")
     statics = [links.asset(path.relative_to(static).as_posix()) for path in static.rglob("*") if path.is_file()]
-    plan = frozenset([*list_pages(index), *statics, links.SCRIPT_WORDS, links.SEARCH_INDEX])
+    for kind, address in list_sheets().items():
+        (out / address).write_text(make_sheet(kind), encoding="utf-8")
+    plan = frozenset([*list_pages(index), *statics, *list_sheets().values(), links.SCRIPT_WORDS, links.SEARCH_INDEX])
     site = Site(index, words, plan, None, None)
     script = make_search_index(site)
     (out / links.SEARCH_INDEX).write_text(script, encoding="utf-8")

@@ -17,6 +17,7 @@ from leaflineage.stages.pictures import SPECIMEN_SIDE, SPECIMEN_WIDTHS
 from leaflineage.stages.publishing import FAMILY_RECORDS
 from leaflineage.website.comparing import MOST_PAIRS
 from leaflineage.website.contents import list_statics
+from leaflineage.website.styles import SHEETS
 
 # Kilobytes, measured on the drawn and on the shared leaves: pages of a specimen, a concept, a family; a file of a
 # specimen's picture, of a crop or a heat map, of an attribution map, of a computed picture of 384 px; a family's data.
@@ -66,7 +67,7 @@ def estimate_size(
     widths = _count_widths(config, specimens)
     smaller = {*SMALLER_WIDTHS, config.visualize.size // 2}
     n_copies = 1 + sum(0 < each < config.visualize.size for each in smaller)  # of one computed picture
-    run, site = float(N_WHOLE), float(N_PAGES + len(list_statics()))
+    run, site = float(N_WHOLE), float(N_PAGES + len(list_statics()) + len(SHEETS))
     size, kb = (config.visualize.size / 384) ** 2, float(KB_WHOLE + KB_LINE * len(specimens))
     for n in n_specimens.values():
         crops, pictured = _count_crops(config, n, n_shown)

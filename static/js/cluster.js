@@ -48,7 +48,7 @@
   /**
    * @param {string} name
    * @param {{[key: string]: string | number}} attributes
-   * @param {Element} [parent]
+   * @param {Element | DocumentFragment} [parent]
    * @returns {SVGElement}
    */
   function draw(name, attributes, parent) {
@@ -58,7 +58,7 @@
     return element;
   }
 
-  /** @param {Leaf} leaf @param {string} id @param {{[key: string]: string | number}} square @param {Element} parent */
+  /** @param {Leaf} leaf @param {string} id @param {{[key: string]: string | number}} square @param {Element | DocumentFragment} parent */
   function drawThumbnail(leaf, id, square, parent) {
     if (!sheet || !data.side) return;
     const side = data.side;
@@ -164,8 +164,6 @@
   }
   for (const leaf of leaves) {
     draw("rect", { class: "ground", width: SQUARE, height: SQUARE }, leaf.element);
-    const square = { x: 0.9, y: 0.9, width: SQUARE - 1.8, height: SQUARE - 1.8 };
-    drawThumbnail(leaf, `leaf-${leaf.column}-${leaf.row}`, square, leaf.element);
     if (sheet) drawMark(leaf, 1.75, 2.1, 2.1, leaf.element);
     else drawMark(leaf, 3.6, SQUARE / 2, SQUARE / 2, leaf.element);
     draw("rect", { class: "ring", x: 0.3, y: 0.3, width: SQUARE - 0.6, height: SQUARE - 0.6 }, leaf.element);
@@ -178,6 +176,21 @@
   figure.style.setProperty("--columns", String(data.columns));
   figure.prepend(picture);
   if (sheet) sheet.hidden = true;
+
+  /** Put the thumbnails onto their grounds: their sheet is fetched where the figure may soon be seen. */
+  function drawThumbnails() {
+    watcher.disconnect();
+    const square = { x: 0.9, y: 0.9, width: SQUARE - 1.8, height: SQUARE - 1.8 };
+    for (const leaf of leaves) {
+      const part = document.createDocumentFragment();
+      drawThumbnail(leaf, `leaf-${leaf.column}-${leaf.row}`, square, part);
+      leaf.element.firstElementChild?.after(part);
+    }
+  }
+  const watcher = new IntersectionObserver((seen) => {
+    if (seen.some((each) => each.isIntersecting)) drawThumbnails();
+  }, { rootMargin: "800px" });
+  watcher.observe(picture);
 
   // --- one leaf, large ---
 

@@ -16,7 +16,7 @@
    * @property {string[]} titles
    * @property {string[]} hrefs
    * @property {string[]} thumbs
-   * @property {string[]} terms
+   * @property {string[]} terms what a name is looked for in; empty until one is
    * @property {number[]} shares thousandths; -1 where there is none
    * @property {Float32Array} room distance to the nearest point that shows its picture first
    * @property {Int32Array} order
@@ -48,6 +48,7 @@
   const said = JSON.parse(page.dataset.said || "{}");
   const root = document.documentElement.dataset.root || "";
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const beside = matchMedia("(min-width: 861px)"); // the list stands beside the map
   const SPAN = 10000; // units of a place, as view_map.py writes it
   const LARGEST = 104; // px, a picture at its largest
   const KEPT = 240; // pictures kept in memory
@@ -65,6 +66,11 @@
   /** @param {string} text */
   function fold(text) {
     return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+  }
+
+  /** @param {number} n */
+  function count(n) {
+    return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
   }
 
   /** @param {string} path */
@@ -99,7 +105,7 @@
     /** @type {number[][]} */
     const own = families.map(() => []);
     concepts.forEach(([row, number, name, x, y, hollow, thumb, share], i) => {
-      const [slug, family, common] = families[row];
+      const slug = families[row][0];
       layer.xs[i] = x / SPAN;
       layer.ys[i] = y / SPAN;
       layer.hollow[i] = hollow;
@@ -108,13 +114,13 @@
       layer.titles.push(name || said.concept.replace("{number}", String(number)));
       layer.hrefs.push(encode("families/" + slug + "/concept-" + String(number).padStart(2, "0") + ".html"));
       layer.thumbs.push(pictureOf(slug, thumb));
-      layer.terms.push(fold(layer.titles[i] + " " + family + " " + common));
       layer.shares.push(share);
     });
     families.forEach(([, name, , , , x, y], row) => {
       if (x < 0) return;
       const place = { text: name, x: x / SPAN, y: y / SPAN, owner: row, spots: own[row], width: 0, from: 0 };
-      own[row].sort((a, b) => far(layer, a, place) - far(layer, b, place) || a - b);
+      const apart = (/** @type {number} */ i) => (layer.xs[i] - place.x) ** 2 + (layer.ys[i] - place.y) ** 2;
+      own[row].sort((a, b) => apart(a) - apart(b) || a - b);
       layer.places.push(place);
     });
     layer.places.sort((a, b) => families[a.owner][7] - families[b.owner][7] || a.owner - b.owner);
@@ -125,14 +131,13 @@
     const placed = families.map((_, row) => row).filter((row) => families[row][3] >= 0);
     const layer = makeLayer("families", placed.length);
     placed.forEach((row, i) => {
-      const [slug, name, common, x, y, , , , thumb] = families[row];
+      const [slug, name, , x, y, , , , thumb] = families[row];
       layer.xs[i] = x / SPAN;
       layer.ys[i] = y / SPAN;
       layer.owner[i] = row;
       layer.titles.push(name);
       layer.hrefs.push(encode("families/" + slug + "/index.html"));
       layer.thumbs.push(pictureOf(slug, thumb));
-      layer.terms.push(fold(name + " " + common));
       layer.shares.push(-1);
       layer.places.push({ text: name, x: x / SPAN, y: y / SPAN, owner: row, spots: [i], width: 0, from: 0 });
     });
@@ -205,6 +210,7 @@
   let picked = -1; // what the card tells of
   let crossed = false; // whether the cross is shown: the canvas has the keyboard
   let asked = false;
+  let contouring = false;
   /** @type {{from: {x: number, y: number, k: number}, to: {x: number, y: number, k: number}, start: number} | null} */
   let glide = null;
 
@@ -314,7 +320,8 @@
     }
     pictures.set(address, null);
     const image = new Image();
-    image.onload = () => {
+    image.src = address;
+    image.decode().then(() => {
       const copy = document.createElement("canvas"), side = Math.round(LARGEST * density);
       copy.width = copy.height = side;
       const pen = copy.getContext("2d");
@@ -329,8 +336,7 @@
         pictures.delete(old);
       }
       ask();
-    };
-    image.src = address;
+    }, () => {});
     return null;
   }
 
@@ -378,29 +384,32 @@
     return dot;
   }
 
-  /** Lines of equal density, for the lie of the land. @param {Layer} of */
-  function contoursOf(of) {
+  /** Trace lines of equal density, for the lie of the land, in steps. @param {Layer} of @returns {Generator<void, Path2D>} */
+  function* traceContours(of) {
     const N = 144, reach = 0.05, land = new Float32Array(N * N);
     const { left, top, right, bottom } = of.box;
     const pad = 0.16, extent = Math.max(right - left, bottom - top, 0.02) * (1 + 2 * pad);
     const x0 = (left + right) / 2 - extent / 2, y0 = (top + bottom) / 2 - extent / 2;
-    const cells = Math.ceil(reach * 2.6 * N);
+    const cells = Math.ceil(reach * 2.6 * N), across = new Float32Array(N);
     for (let i = 0; i < of.count; i += 1) {
       const u = ((of.xs[i] - x0) / extent) * (N - 1), v = ((of.ys[i] - y0) / extent) * (N - 1);
+      const from = Math.max(0, Math.floor(u - cells)), to = Math.min(N - 1, Math.floor(u + cells));
+      for (let column = from; column <= to; column += 1) across[column] = Math.exp(-1.4 * ((column - u) / (reach * N)) ** 2);
       for (let row = Math.max(0, Math.floor(v - cells)); row <= Math.min(N - 1, v + cells); row += 1) {
-        for (let column = Math.max(0, Math.floor(u - cells)); column <= Math.min(N - 1, u + cells); column += 1) {
-          const far = ((column - u) ** 2 + (row - v) ** 2) / (reach * N) ** 2;
-          land[row * N + column] += Math.exp(-far * 1.4);
-        }
+        const down = Math.exp(-1.4 * ((row - v) / (reach * N)) ** 2);
+        for (let column = from; column <= to; column += 1) land[row * N + column] += down * across[column];
       }
     }
     const highest = land.reduce((most, value) => Math.max(most, value), 0);
     const path = new Path2D();
     for (const part of [0.06, 0.2, 0.4, 0.64]) {
+      yield;
       const level = highest * part;
       for (let row = 0; row < N - 1; row += 1) {
         for (let column = 0; column < N - 1; column += 1) {
           const at = row * N + column;
+          const first = land[at] < level;
+          if (first === land[at + 1] < level && first === land[at + N + 1] < level && first === land[at + N] < level) continue;
           const corners = [land[at], land[at + 1], land[at + N + 1], land[at + N]];
           /** @type {[number, number][]} */
           const cuts = [];
@@ -421,6 +430,23 @@
       }
     }
     return path;
+  }
+
+  /** Find a layer's contours where nothing else is to be done, and draw them then. @param {Layer} of */
+  function findContours(of) {
+    if (contouring) return;
+    contouring = true;
+    const steps = traceContours(of), later = window.requestIdleCallback || setTimeout;
+    later(function proceed() {
+      const step = steps.next();
+      if (!step.done) {
+        later(proceed);
+        return;
+      }
+      contouring = false;
+      of.contours = step.value;
+      ask();
+    });
   }
 
   function measureNames() {
@@ -471,7 +497,10 @@
   }
 
   function drawContours() {
-    if (!layer.contours) layer.contours = contoursOf(layer);
+    if (!layer.contours) {
+      findContours(layer);
+      return;
+    }
     ink.save();
     ink.translate(width / 2 - view.x * view.k, height / 2 - view.y * view.k);
     ink.scale(view.k, view.k);
@@ -717,7 +746,7 @@
   function writeList() {
     const seen = listView();
     if (counter) {
-      counter.textContent = said.counted.replace("{n}", seen.length.toLocaleString("en")).replace("{all}", layer.count.toLocaleString("en"));
+      counter.textContent = said.counted.replace("{n}", count(seen.length)).replace("{all}", count(layer.count));
     }
     const near = seen.length <= MOST_PICTURED;
     list.classList.toggle("near", near);
@@ -725,7 +754,7 @@
     let row = -1;
     /** @type {HTMLElement | null} */
     let inner = null;
-    const most = innerWidth > 860 ? MOST_LISTED : MOST_BELOW;
+    const most = beside.matches ? MOST_LISTED : MOST_BELOW;
     for (const i of seen.slice(0, most)) {
       if (layer.owner[i] !== row) {
         row = layer.owner[i];
@@ -755,7 +784,7 @@
       inner.append(item);
     }
     if (seen.length > most) {
-      items.push(make("li", "more", said.more.replace("{n}", (seen.length - most).toLocaleString("en"))));
+      items.push(make("li", "more", said.more.replace("{n}", count(seen.length - most))));
     }
     if (!seen.length) items.push(make("li", "none", layer.nFitting ? said.none : said.none_found));
     list.replaceChildren(...items);
@@ -778,6 +807,10 @@
   function filter() {
     chosenFamily = families.findIndex((family) => family[0] === familyChoice.value);
     const wanted = fold(nameField.value).trim().split(/\s+/).filter(Boolean);
+    if (wanted.length && !layer.terms.length) {
+      const whose = layer.owner;
+      layer.terms = layer.titles.map((title, i) => fold([title, families[whose[i]][1], families[whose[i]][2]].join(" ")));
+    }
     layer.nFitting = 0;
     for (let i = 0; i < layer.count; i += 1) {
       const fits = (chosenFamily < 0 || layer.owner[i] === chosenFamily) && wanted.every((word) => layer.terms[i].includes(word));
@@ -1026,11 +1059,14 @@
     ask();
   }
   readColours();
-  measureNames();
-  new ResizeObserver(resize).observe(frame);
+  // A task of its own: on a slow processor finding the places has held the page up long enough.
+  setTimeout(() => {
+    measureNames();
+    new ResizeObserver(resize).observe(frame);
+  });
   new MutationObserver(recolour).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-  document.fonts?.load("italic 16px " + colours.serif).then(() => {
+  document.fonts?.load("italic 16px \"LeafLineage Serif\"").then(() => {
     measureNames();
     ask();
   });

@@ -244,7 +244,7 @@ def test_the_pages_of_a_single_leaf_show_no_interval_and_say_why(tmp_path: Path)
     path.write_text(lone.model_dump_json(by_alias=True))
     folder = bake(run).site / "families"
     one, many = ((folder / f"{name}/index.html").read_text() for name in ("betulaceae", "img-src-x-onerror-alert-1"))
-    for mark in ('class="reach"', "<small>(", "intervals over leaves", "The line under a bar"):
+    for mark in ("class=reach", "<small>(", "intervals over leaves", "The line under a bar"):
         assert mark in many, mark
         assert mark not in one, mark
     assert "All its pictures show one leaf" not in many
@@ -349,7 +349,7 @@ def test_two_concepts_of_one_name_are_told_apart(tmp_path: Path) -> None:
     run = make_run(tmp_path, n_concepts=6, n_crops=2, named=True)
     site = bake(run).site
     assert (site / "families" / "betulaceae" / "index.html").read_text().count(
-        '<span class="card-name">Toothed margin'
+        "<span class=card-name>Toothed margin"
     ) == 2
     assert [str(problem) for problem in check_site(site)] == []
 

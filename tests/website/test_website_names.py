@@ -114,7 +114,7 @@ def test_names_that_repeat_within_a_family_are_told_apart_and_others_stay(
     named: Path, concepts: list[AtlasConcept]
 ) -> None:
     text = (named / links.family_page("betulaceae")).read_text(encoding="utf-8")
-    assert re.findall(r'class="card-name">([^<]*)<', text)[2:] == [
+    assert re.findall(r"class=card-name>([^<]*)<", text)[2:] == [
         f"Margin (concept {int(concepts[2].id[-2:])})",
         f"Margin (concept {int(concepts[3].id[-2:])})",
         "Apex",

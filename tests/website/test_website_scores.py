@@ -190,7 +190,7 @@ def test_a_card_says_what_its_picture_scored_and_that_it_is_a_crop(
         (of_rank(made[1], 1), [("97th percentile · first of three", False)]),
         (of_rank(made[1], 2), [("a crop, made clearer", True), ("93rd percentile · first of three", False)]),
     ):
-        card = text.partition(f'id="{concept.id.rpartition("/")[2]}"')[2].partition("</summary>")[0]
+        card = text.partition(f"id={concept.id.rpartition('/')[2]} ")[2].partition("</summary>")[0]
         assert read_badges(card) == expected
     assert "A crop, made clearer, stands first where the computed picture did not pass" in text
 

@@ -14,6 +14,7 @@ from leaflineage.website.assumptions import list_assumptions
 from leaflineage.website.contents import list_pages, list_statics
 from leaflineage.website.context import Site, is_built
 from leaflineage.website.reading import read_family, read_record
+from leaflineage.website.styles import list_sheets
 from leaflineage.website.view_data import view_data
 from leaflineage.website.view_inside import view_inside
 from leaflineage.website.view_method import view_method
@@ -31,7 +32,9 @@ from leaflineage.website.words import Words
 @pytest.fixture(scope="module")
 def site(run_folder: Path) -> Site:
     index = read_record(run_folder / "index.json", Index, "index")
-    plan = frozenset([*list_pages(index), *list_statics(), links.SCRIPT_WORDS, links.SEARCH_INDEX])
+    plan = frozenset(
+        [*list_pages(index), *list_statics(), *list_sheets().values(), links.SCRIPT_WORDS, links.SEARCH_INDEX]
+    )
     return Site(index, Words.load(find_resource("locale") / "en"), plan, None, None)
 
 

@@ -45,6 +45,7 @@ from leaflineage.website.rights import WITHDRAWN, Images, Rights, read_withdrawn
 from leaflineage.website.search import make_script_words, make_search_index
 from leaflineage.website.shown import hide_in_index, list_shown
 from leaflineage.website.state import BakeState, FamilyState, forget_state, read_state, write_state
+from leaflineage.website.styles import list_sheets, make_sheet
 from leaflineage.website.surroundings import Surveyor, hash_facts
 from leaflineage.website.view_compare import make_compare_pages
 from leaflineage.website.view_map import make_map_data
@@ -285,6 +286,8 @@ def _write_others(
 
     for address, source in list_statics().items():
         writer.write(address, source.read_bytes())
+    for kind, address in list_sheets().items():
+        writer.write(address, make_sheet(kind).encode("utf-8"))
     writer.write(links.SEARCH_INDEX, make_search_index(site).encode("utf-8"))
     writer.write(links.SCRIPT_WORDS, make_script_words(site).encode("utf-8"))
     for query in index.queries:

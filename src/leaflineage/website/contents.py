@@ -21,6 +21,7 @@ from leaflineage.website.linked import (
 )
 from leaflineage.website.reading import read_family
 from leaflineage.website.striking import open_picture
+from leaflineage.website.styles import list_sheets
 from leaflineage.website.surroundings import Turn
 from leaflineage.website.view_concept import view_concept
 from leaflineage.website.view_data import view_data, view_not_found
@@ -33,7 +34,8 @@ from leaflineage.website.view_method import view_method
 from leaflineage.website.view_specimen import view_specimen
 
 VENDORED = "vendor/minisearch.js"
-INLINED = "css/404.css"
+STYLES = "css/"  # sources: pages have sheets made of them
+INLINED = f"{STYLES}404.css"
 SLUG = re.compile(r"[a-z0-9-]{1,80}")
 NONE_SHOWN: Mapping[str, ShownSpecimen] = {}
 
@@ -55,6 +57,7 @@ def list_pages(index: Index, shown: Mapping[str, ShownSpecimen] = NONE_SHOWN) ->
 def list_made(index: Index, base_url: str | None) -> list[str]:
     """Return the addresses of what is made beside the pages: data, and what scripts and machines read."""
     made = [links.ATLAS_DATA, links.HASHES, links.SCRIPT_WORDS, links.SEARCH_INDEX, links.CITATION, links.ROBOTS]
+    made += list_sheets().values()
     made += [links.versioned_data(index.version)] if index.version is not None else []
     return [*made, links.SITEMAP] if base_url and not index.drawn else made
 
@@ -193,7 +196,7 @@ def list_widths(pictured: AtlasSpecimen | Visualization) -> list[str]:
 
 
 def list_statics() -> dict[str, Path]:
-    """Return {address: file} of styles, scripts, fonts and icons.
+    """Return {address: file} of scripts, fonts and icons.
 
     Raises
     ------
@@ -210,6 +213,6 @@ def list_statics() -> dict[str, Path]:
     statics = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != INLINED and not path.name.startswith("."):
+        if path.is_file() and not name.startswith(STYLES) and not path.name.startswith("."):
             statics[links.asset(name)] = path
     return statics

@@ -176,19 +176,20 @@ class Site:
         title: str,
         description: str,
         *,
-        styles: tuple[str, ...] = (),
+        style: str,
         scripts: tuple[str, ...] = (),
         data: tuple[str, ...] = (),
     ) -> Frame:
-        """Return head, header and footer of one page, with the styles and scripts that it has beside every page's.
+        """Return head, header and footer of one page.
 
-        ``data`` are addresses of scripts that define what its scripts read.
+        ``style`` is its kind of style sheet, ``scripts`` are those that it has beside every page's, and ``data``
+        are addresses of scripts that define what they read.
         """
         index, folder = self.index, page.rpartition("/")[0]
         section = page.partition("/")[0].removesuffix(".html")
-        key = (folder, section, styles, scripts, data)
+        key = (folder, section, style, scripts, data)
         if key not in self._frames:  # the pages of a folder share all but what they are called
-            self._frames[key] = self._make_common_frame(page, section, styles, scripts, data)
+            self._frames[key] = self._make_common_frame(page, section, style, scripts, data)
         return replace(
             self._frames[key],
             title=title if title == index.title else self.words("chrome.title", page=title, atlas=index.title),
@@ -201,7 +202,7 @@ class Site:
         return {}
 
     def _make_common_frame(
-        self, page: str, section: str, styles: tuple[str, ...], scripts: tuple[str, ...], data: tuple[str, ...]
+        self, page: str, section: str, style: str, scripts: tuple[str, ...], data: tuple[str, ...]
     ) -> Frame:
         words, index = self.words, self.index
 
@@ -231,7 +232,7 @@ class Site:
             drawn=index.drawn,
             policy=POLICY,
             canonical=None,
-            styles=tuple(here(links.asset(f"css/{name}.css")) for name in ("site", *styles)),
+            style=here(links.style(style)),
             early_scripts=(here(links.asset("js/theme.js")),),
             late_scripts=(
                 here(links.SCRIPT_WORDS),

@@ -121,6 +121,11 @@ def asset(path: str) -> str:
     return f"assets/{path}"
 
 
+def style(kind: str) -> str:
+    """Return the address of the style sheet of a kind of page."""
+    return f"assets/css/{kind}.css"
+
+
 def relative(page: str, target: str) -> str:
     """Return the link from one address to another, percent-encoded; a fragment of the target is kept."""
     path, hash_mark, fragment = target.partition("#")

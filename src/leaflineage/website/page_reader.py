@@ -84,7 +84,7 @@ class PageReader(HTMLParser):
                     src=values.get("src", ""),
                     alt=values.get("alt"),
                     has_size=values.get("width", "").isdigit() and values.get("height", "").isdigit(),
-                    hidden=values.get("aria-hidden") == "true" or values.get("role") == "presentation",
+                    hidden=values.get("aria-hidden") == "true" or values.get("role") in ("presentation", "none"),
                 )
             )
         if tag == "style":

@@ -37,6 +37,7 @@ def make_environment(words: Words) -> jinja2.Environment:
         keep_trailing_newline=True,
         auto_reload=False,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     environment.globals["w"] = words
     environment.filters["percent"] = lambda fraction: write_percent(fraction, words)
     environment.filters["length_percent"] = write_length

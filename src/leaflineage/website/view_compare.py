@@ -71,7 +71,7 @@ def view_compare(site: Site, page: str, pairs: Pairs, first: ComparedFamily, sec
             page,
             words("compare.title") if chooses else names,
             words("compare.description") if chooses else words("compare.description_pair", pair=names),
-            styles=("compare",),
+            style="compare",
             scripts=("compare",) if chooses else (),
         ),
         comparison=compare(site, page, first, second),

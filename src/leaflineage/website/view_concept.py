@@ -71,7 +71,7 @@ def view_concept(
             page,
             words("concept.page_title", concept=site.tell_concept(concept), family=family.name),
             words("concept.description", concept=site.tell_concept(concept), family=family.name),
-            styles=("charts", "concept"),
+            style="concept",
             scripts=("lightbox",),
         ),
         crumbs=(

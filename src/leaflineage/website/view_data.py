@@ -25,7 +25,7 @@ def view_data(site: Site, files: list[tuple[str, str, int, str]], sizes: dict[st
     """
     words, page = site.words, links.DATA
     return DataPage(
-        frame=site.make_frame(page, words("data.title"), words("data.description"), styles=("charts", "method")),
+        frame=site.make_frame(page, words("data.title"), words("data.description"), style="method"),
         files=tuple(
             DataFile(Link(address.rpartition("/")[2], site.link(page, address)), words(key), write_bytes(size), digest)
             for address, key, size, digest in files

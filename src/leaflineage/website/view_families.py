@@ -37,7 +37,7 @@ def view_families(site: Site) -> FamiliesPage:
             page,
             words("families.title"),
             words("families.description"),
-            styles=("charts", "families"),
+            style="families",
             scripts=("families",),
         ),
         lead=_tell_families(words, families, len(orders)),

@@ -19,7 +19,7 @@ def view_glossary(site: Site) -> GlossaryPage:
     for key, entry in words.entries["glossary"]["term"].items():
         terms.setdefault(entry["group"], []).append(_view_term(words, key, entry))
     return GlossaryPage(
-        frame=site.make_frame(page, words("glossary.title"), words("glossary.description"), styles=("glossary",)),
+        frame=site.make_frame(page, words("glossary.title"), words("glossary.description"), style="glossary"),
         width=WIDTH,
         height=HEIGHT,
         groups=tuple(

@@ -70,7 +70,7 @@ def view_home(site: Site, read_family: ReadFamily, open_picture: OpenPicture) ->
     datasets, unknown = list_datasets(index)
     venue = words("cite.version", version=index.version) if index.version else words("cite.unversioned")
     return HomePage(
-        frame=site.make_frame(page, index.title, words("home.description", n=len(built)), styles=("charts", "home")),
+        frame=site.make_frame(page, index.title, words("home.description", n=len(built)), style="home"),
         lead=words("home.lead", rank=index.rank, n=len(built), count=words.number(len(built))),
         n_families=len(index.families),
         families=site.link(page, links.FAMILIES),

@@ -52,7 +52,7 @@ def view_map(site: Site) -> MapPage:
             page,
             words("map.title"),
             words("map.description"),
-            styles=("map",),
+            style="map",
             scripts=("map",),
             data=(links.MAP_DATA,),
         ),

@@ -27,7 +27,7 @@ def view_method(site: Site) -> MethodPage:
     missing = [family for family in index.families if not is_built(family)]
     strips = view_strips(site)
     return MethodPage(
-        frame=site.make_frame(page, words("method.title"), words("method.description"), styles=("charts", "method")),
+        frame=site.make_frame(page, words("method.title"), words("method.description"), style="method"),
         sentences=(
             words("method.sentence_what", layer=classifier.layer),
             words("method.sentence_fit"),

@@ -44,7 +44,7 @@ def view_specimen(site: Site, specimen: AtlasSpecimen) -> SpecimenPage:
             words("specimen.description_query")
             if family is None
             else words("specimen.description", family=family.name, specimen=identify(specimen, words)),
-            styles=("charts", "specimen"),
+            style="specimen",
             scripts=("lightbox",),
         ),
         crumbs=tuple(crumbs),

@@ -107,7 +107,7 @@ class Frame:
     drawn: bool
     policy: str
     canonical: str | None
-    styles: tuple[str, ...]
+    style: str
     early_scripts: tuple[str, ...]
     late_scripts: tuple[str, ...]
     icon: str
