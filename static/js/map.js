@@ -490,8 +490,9 @@
     const filtered = layer.nFitting < layer.count;
     if (layer.kind === "concepts" && layer.count > 60 && view.k < whole() * 5) drawContours();
     drawDots(filtered, size);
-    if (size) drawPictures(size);
-    drawNames(size, filtered);
+    const names = placeNames(size, filtered);
+    if (size) drawPictures(size, names);
+    drawNames(names);
     if (picked >= 0) drawPick(size);
     if (crossed) drawCross();
   }
@@ -579,8 +580,12 @@
     return size > 0 && layer.fits[i] === 1 && layer.room[i] * view.k >= size * 1.06 && layer.thumbs[i] !== "";
   }
 
-  /** @param {number} size */
-  function drawPictures(size) {
+  /**
+   * Draw pictures, and under each what it is where there is room for that.
+   * @param {number} size
+   * @param {Name[]} names
+   */
+  function drawPictures(size, names) {
     const half = size / 2;
     ink.textAlign = "center";
     ink.textBaseline = "top";
@@ -604,8 +609,9 @@
       ink.setLineDash([]);
       if (layer.kind === "concepts" && layer.room[i] * view.k > size + 30) {
         const text = families[layer.owner[i]][1] + " · " + layer.titles[i];
-        const wide = ink.measureText(text).width;
-        if (wide < layer.room[i] * view.k - 10 && x - wide / 2 > 4 && x + wide / 2 < width - 4) {
+        const wide = ink.measureText(text).width, middle = y + half + 11;
+        const free = names.every((name) => Math.abs(name.y - middle) > 17 || Math.abs(name.x - x) * 2 > name.wide + wide + 8);
+        if (free && wide < layer.room[i] * view.k - 10 && x - wide / 2 > 4 && x + wide / 2 < width - 4) {
           ink.strokeStyle = colours.ground;
           ink.lineWidth = 4;
           ink.strokeText(text, x, y + half + 4);
@@ -616,15 +622,17 @@
     }
   }
 
-  /** @param {number} size @param {boolean} filtered */
-  function drawNames(size, filtered) {
-    ink.textAlign = "center";
-    ink.textBaseline = "middle";
-    ink.lineJoin = "round";
-    ink.lineWidth = 4;
-    ink.font = "italic 16px " + colours.serif;
-    ink.strokeStyle = colours.ground;
-    ink.fillStyle = colours.ink;
+  /** @typedef {{ text: string, x: number, y: number, wide: number }} Name */
+
+  /**
+   * The names of families that are seen, and where, pixels.
+   * @param {number} size
+   * @param {boolean} filtered
+   * @returns {Name[]}
+   */
+  function placeNames(size, filtered) {
+    /** @type {Name[]} */
+    const names = [];
     const above = layer.kind === "families" ? 15 : 0;
     for (const place of layer.places) {
       const own = place.owner === chosenFamily;
@@ -635,8 +643,23 @@
       const lift = spot === undefined ? above : size / 2 + 12;
       const x = (at.x - view.x) * view.k + width / 2, y = (at.y - view.y) * view.k + height / 2 - lift;
       if (x < -place.width || y < -20 || x > width + place.width || y > height + 20) continue;
-      ink.strokeText(place.text, x, y);
-      ink.fillText(place.text, x, y);
+      names.push({ text: place.text, x, y, wide: place.width });
+    }
+    return names;
+  }
+
+  /** @param {Name[]} names */
+  function drawNames(names) {
+    ink.textAlign = "center";
+    ink.textBaseline = "middle";
+    ink.lineJoin = "round";
+    ink.lineWidth = 4;
+    ink.font = "italic 16px " + colours.serif;
+    ink.strokeStyle = colours.ground;
+    ink.fillStyle = colours.ink;
+    for (const { text, x, y } of names) {
+      ink.strokeText(text, x, y);
+      ink.fillText(text, x, y);
     }
   }
 
