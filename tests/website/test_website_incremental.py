@@ -19,7 +19,7 @@ from leaflineage.website import links
 from leaflineage.website.bake import bake
 from leaflineage.website.contents import make_family_pages
 from leaflineage.website.facts import find_texts, look_through
-from leaflineage.website.family_bake import FamilyBaker
+from leaflineage.website.family_bake import FamilyBaker, Workers
 from leaflineage.website.reading import read_family, read_index
 from leaflineage.website.rendering import make_renderer
 from leaflineage.website.state import STATE, BakeState
@@ -128,7 +128,8 @@ def test_a_new_name_is_told_by_the_families_that_name_it(run: Path, made: list[s
 
 
 def test_pages_know_no_more_than_their_fingerprint_holds(run: Path) -> None:
-    known = baking._look_at_run(run, BakeState(), base_url=None, repository=None, images="all")
+    workers = Workers(run / "site.part", run / "site", run, jobs=1)
+    known = baking._look_at_run(run, BakeState(), workers, base_url=None, repository=None, images="all")
     surveyor = Surveyor(known.site, {slug: known.list_numbers(slug) for slug in known.facts})
     render = make_renderer(known.site.words)
     for slug, facts in known.facts.items():
