@@ -48,12 +48,13 @@ from leaflineage.website.rights import WITHDRAWN, Images, Rights, read_withdrawn
 from leaflineage.website.search import make_script_words, make_search_index
 from leaflineage.website.shown import hide_in_index, list_shown
 from leaflineage.website.state import BakeState, FamilyState, forget_state, list_folders, read_state, write_state
+from leaflineage.website.striking import Opening
 from leaflineage.website.surroundings import Surveyor, hash_facts
-from leaflineage.website.unchanged import Whole, hash_file, hash_read, is_unchanged
+from leaflineage.website.unchanged import Whole, hash_read, is_unchanged
 from leaflineage.website.view_compare import make_compare_pages
 from leaflineage.website.view_map import make_map_data
 from leaflineage.website.words import Words
-from leaflineage.website.writing import Writer, fold_files, pack, read_former, write_robots, write_sitemap
+from leaflineage.website.writing import Writer, fold_files, hash_file, pack, read_former, write_robots, write_sitemap
 
 SITE_SCHEMA = "leaflineage.site/1"
 
@@ -184,13 +185,13 @@ def bake(
         budget_mb=budget_mb,
         notes=tuple(list_notes(site.index, images)),
     )
-    whole = _describe(writer, families, hashes, report, made_by, read)
-    write_state(run, out, BakeState(known.facts, families, whole.dump()))
+    whole = _describe(site, families, hashes, report, made_by, read)
+    write_state(run, out, BakeState(known.facts, families, whole.dump(), known.opening.remembered))
     return report
 
 
 def _describe(
-    writer: Writer,
+    site: Site,
     families: Mapping[str, FamilyState],
     hashes: Mapping[str, str],
     report: BakeReport,
@@ -198,17 +199,15 @@ def _describe(
     read: dict[str, str | None],
 ) -> Whole:
     """Return what is remembered of the site as a whole."""
-    of_one: set[str] = set()
-    pictures = {*writer.pictures}
-    for each in families.values():
-        addresses, folders = each.list_files()
-        of_one.update(addresses)
-        pictures.difference_update(f"{folder}/{name}" for folder, names in folders.items() for name in names)
-    media = {links.media(path) for path in writer.pictures}
-    others = {address: sha256 for address, sha256 in hashes.items() if address not in of_one and address not in media}
+    media = links.media("-")[:-1]
+    of_one = {address for each in families.values() for address in each.list_files()[0]}
+    others = {
+        address: sha256 for address, sha256 in hashes.items() if address not in of_one and not address.startswith(media)
+    }
     told: dict[str, Any] = {name: getattr(report, name) for name in ("n_pages", "n_pictures", "n_bytes")}
     told |= {"n_removed": 0, "notes": list(report.notes)}
-    return Whole(made_by, read, others, sorted(pictures), told)
+    pictures = sorted({picture for query in site.index.queries for picture in list_query_pictures(query)})
+    return Whole(made_by, read, others, pictures, told)
 
 
 @dataclass(frozen=True)
@@ -225,12 +224,15 @@ class _Known:
         Files to download that the run has, by address.
     pairs
         Families that can be compared.
+    opening
+        Chooses the leaf on the first page.
     """
 
     site: Site
     facts: dict[str, RecordFacts]
     extras: dict[str, Path]
     pairs: Pairs
+    opening: Opening
 
     @cached_property
     def render(self) -> Callable[[str, Any], str]:
@@ -266,7 +268,10 @@ def _look_at_run(
     scripts = [*pairs.list_files(), *([links.MAP_DATA] if links.MAP in pages else [])]
     plan = [*pages, *scripts, *list_made(index, base_url), *list_statics(), *extras]
     hold_unique(plan)
-    return _Known(Site(index, words, frozenset(plan), base_url, repository, shown, rights), facts, extras, pairs)
+    allowed = [hash_code(), rights.images, rights.atlas_licence, sorted(rights.withdrawn)]
+    opening = Opening(run, lambda slug: hash_facts([*allowed, slug, facts[slug].sha256]), state.opening)
+    site = Site(index, words, frozenset(plan), base_url, repository, shown, rights)
+    return _Known(site, facts, extras, pairs, opening)
 
 
 def _write_families(
@@ -335,7 +340,7 @@ def _write_front(known: _Known, writer: Writer, on_page: Callable[[str], None] |
             writer.link_picture(picture)
     if links.MAP_DATA in site.plan:
         writer.write(links.MAP_DATA, make_map_data(site).encode("utf-8"))
-    _write_pages(known, writer, make_front_pages(site, writer.run), on_page)
+    _write_pages(known, writer, make_front_pages(site, writer.run, known.opening), on_page)
     _write_for_machines(site, writer)
 
 

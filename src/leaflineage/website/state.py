@@ -97,14 +97,15 @@ def list_folders(pictures: Iterable[str], addresses: Mapping[str, int]) -> Folde
 
 @dataclass
 class BakeState:
-    """What is remembered: the facts of records, what a site holds of each family, and of it as a whole.
+    """What is remembered: the facts of records, what a site holds of each family, and more of it as a whole.
 
-    The last is for `unchanged` alone, which can read it.
+    ``whole`` is for `unchanged` and ``opening`` for `striking`, which know what is in them.
     """
 
     facts: dict[str, RecordFacts] = field(default_factory=dict)
     families: dict[str, FamilyState] = field(default_factory=dict)
-    whole: dict[str, Any] | None = None
+    whole: Mapping[str, Any] | None = None
+    opening: Mapping[str, Any] | None = None
 
 
 def read_state(run: Path, out: Path) -> BakeState:
@@ -113,7 +114,7 @@ def read_state(run: Path, out: Path) -> BakeState:
     try:
         with (run / STATE).open(encoding="utf-8") as stream:
             head = json.loads(stream.readline())
-            if head["version"] != VERSION:
+            if head["version"] != VERSION or not {"whole", "opening"} <= head.keys():
                 return BakeState()
             for line in stream:
                 entry = json.loads(line)
@@ -129,14 +130,15 @@ def read_state(run: Path, out: Path) -> BakeState:
         same = head["site"] == os.path.relpath(out, run) and head["hashes"] == _hash_site(out)
     except (OSError, KeyError):  # no site, or not a whole one
         same = False
-    state.whole = head.get("whole")
-    return state if same else BakeState(state.facts, {})
+    state.whole, state.opening = head["whole"], head["opening"]
+    return state if same else BakeState(state.facts, opening=state.opening)
 
 
 def write_state(run: Path, out: Path, state: BakeState) -> None:
     """Remember a bake; a run that cannot be written is baked whole each time."""
     part = run / f"{STATE}.part"
-    head = {"version": VERSION, "site": os.path.relpath(out, run), "hashes": _hash_site(out), "whole": state.whole}
+    head = {"version": VERSION, "site": os.path.relpath(out, run), "hashes": _hash_site(out)}
+    head |= {"whole": state.whole, "opening": state.opening}
     with contextlib.suppress(OSError):
         with part.open("w", encoding="utf-8") as stream:
             stream.write(json.dumps(head) + "\n")

@@ -7,7 +7,6 @@ files they are, stands in the family's own record (see `state`).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from leaflineage.website import links
 from leaflineage.website.manifest import RUN_MANIFEST
 from leaflineage.website.rights import WITHDRAWN
 from leaflineage.website.state import BakeState
-from leaflineage.website.writing import Writer, is_linked
+from leaflineage.website.writing import Writer, hash_file, is_linked
 
 HEAD = "head.safetensors"
 READ = ("index.json", RUN_MANIFEST, WITHDRAWN, "specimens.csv", HEAD)  # beside the families' records
@@ -37,7 +36,7 @@ class Whole:
     others
         The sha256 of each file that belongs to no family alone, by address.
     pictures
-        Pictures of the run that belong to no family, which queries' pages show.
+        Pictures of the run that queries' pages show.
     told
         What the bake told of the site.
     """
@@ -98,12 +97,3 @@ def _are_linked(run: Path, out: Path, files: Iterable[tuple[str, str]]) -> bool:
         return all(is_linked((run / path).stat(), f"{out}/{address}") for path, address in files)
     except OSError:
         return False
-
-
-def hash_file(path: Path) -> str | None:
-    """Return the sha256 of a file, None where it is not there."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return None

@@ -299,6 +299,15 @@ def is_same(first: Path, second: Path) -> bool:
     return first.samefile(second) or filecmp.cmp(first, second, shallow=False)
 
 
+def hash_file(path: Path) -> str | None:
+    """Return the sha256 of a file, None where it is not there."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
 def pack(source: Path, target: Path) -> tuple[int, str]:
     """Compress a file, the same bytes each time; return the size and the sha256 of what came out."""
     with (
