@@ -193,6 +193,7 @@ class Writer:
         if not self._is_new and is_linked(found, target):
             self.kept.add(address)
         else:
+            self.kept.discard(address)
             self._make_folder(address.rpartition("/")[0])
             target = f"{self.staging}/{address}"
             if link_file(source, target):
