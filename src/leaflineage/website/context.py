@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -321,6 +321,7 @@ def species_of(specimen: AtlasSpecimen) -> str | None:
     return join_species(specimen.genus, specimen.species)
 
 
+@lru_cache(maxsize=1 << 12)
 def join_species(genus: str | None, species: str | None) -> str | None:
     """Return a genus and an epithet as one name; an epithet that holds the genus stands alone."""
     if genus and species and not species.lower().startswith(genus.lower()):

@@ -12,10 +12,11 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 import jinja2.bccache
+import jinja2.runtime
 from markupsafe import Markup, escape
 
 from leaflineage.errors import SiteError
@@ -68,7 +69,7 @@ def escape_quickly(value: Any) -> str:
     if kind is str:
         return _escape_text(value)
     if kind is Markup:
-        return str(value)
+        return cast(str, value)
     return str(value) if kind is int or kind is float else escape(value)
 
 
@@ -87,6 +88,18 @@ class _QuickTemplate(jinja2.Template):
         template = super().from_code(environment, code, globals, uptodate)
         template.root_render_func.__globals__["escape"] = escape_quickly
         return template
+
+
+class _QuickContext(jinja2.runtime.Context):
+    """A context that calls words and macros, of which a page has hundreds, without asking what else they might be."""
+
+    def call(__self, __obj: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        kind = type(__obj)
+        if kind is not Words and kind is not jinja2.runtime.Macro:
+            return super().call(__obj, *args, **kwargs)
+        kwargs.pop("_block_vars", None)
+        kwargs.pop("_loop_vars", None)
+        return __obj(*args, **kwargs) if kind is Words else __obj(__self.eval_ctx, *args, **kwargs)
 
 
 class CompiledTemplates(jinja2.FileSystemBytecodeCache):
@@ -131,7 +144,7 @@ class CompiledTemplates(jinja2.FileSystemBytecodeCache):
 def make_renderer(words: Words) -> Callable[[str, Any], str]:
     """Return a function from a template's name and its dataclass to a page."""
     environment = make_environment(words)
-    environment.template_class = _QuickTemplate
+    environment.template_class, environment.context_class = _QuickTemplate, _QuickContext
     environment.bytecode_cache = CompiledTemplates(find_resource("templates"), words)
 
     def render(template: str, view: Any) -> str:

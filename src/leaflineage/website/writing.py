@@ -186,9 +186,7 @@ class Writer:
             If it is not there.
         """
         source = f"{self.run}/{path}"  # there are tens of thousands, and pathlib takes ten times as long
-        with open(source, "rb", buffering=0) as stream:  # noqa: PTH123
-            found = os.fstat(stream.fileno())
-            self.hashes[address] = hashlib.sha256(stream.readall()).hexdigest()
+        found, self.hashes[address] = _look_into(source)
         target = f"{self.out}/{address}"
         if not self._is_new and is_linked(found, target):
             self.kept.add(address)
@@ -258,6 +256,21 @@ class Writer:
                     break
                 folder.rmdir()
         return len(stale)
+
+
+def _look_into(path: str) -> tuple[os.stat_result, str]:
+    """Return what the system knows of a file, and its sha256: of small files, twice as fast as through a stream."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        found = os.fstat(file)
+        data = os.read(file, found.st_size + 1)
+        digest = hashlib.sha256(data)
+        while data:
+            data = os.read(file, CHUNK)
+            digest.update(data)
+        return found, digest.hexdigest()
+    finally:
+        os.close(file)
 
 
 def link_file(source: str, target: str) -> bool:
