@@ -180,7 +180,8 @@ def shorten(names: Sequence[str]) -> list[str]:
     """Return each name without the part, up to 35 signs, that it shares with the one before; its length comes first."""
     shortened, before = [], ""
     for name in names:
-        n = min(35, len(posixpath.commonprefix([before, name])))
+        most = min(35, len(before), len(name))
+        n = next((place for place in range(most) if before[place] != name[place]), most)
         shortened.append(to_digit(n) + name[n:])
         before = name
     return shortened

@@ -331,8 +331,11 @@ def join_species(genus: str | None, species: str | None) -> str | None:
 
 def identify(specimen: AtlasSpecimen, words: Words) -> str:
     """Return what tells a specimen from all others: its species, if known, and its catalogue number."""
-    number = specimen.catalogue_number or specimen.id
-    species = species_of(specimen)
+    return _join_identity(species_of(specimen), specimen.catalogue_number or specimen.id, words)
+
+
+@lru_cache(maxsize=1 << 12)  # on its family's pages a specimen stands in many places
+def _join_identity(species: str | None, number: str, words: Words) -> str:
     return words("alt.identity", species=species, number=number) if species else number
 
 

@@ -208,6 +208,7 @@ class Workers:
                     meanwhile = _do_nothing
                 yield from waiting.popleft().result()
         meanwhile()
+        self._pool.shutdown(wait=False)  # they end while this process makes what is left
         while waiting:
             yield from waiting.popleft().result()
 
