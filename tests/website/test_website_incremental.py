@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from website.synthetic_run import make_run
 
-from leaflineage.errors import SiteError
+from leaflineage.errors import ArtifactError, SiteError
 from leaflineage.website import bake as baking
 from leaflineage.website import links
 from leaflineage.website.bake import bake
@@ -147,10 +148,28 @@ def test_pages_know_no_more_than_their_fingerprint_holds(run: Path) -> None:
             _ = around.narrow(surveyor.shared).index.n_specimens
 
 
-def test_processes_change_no_byte(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes pay for few families."""
     monkeypatch.setattr("leaflineage.website.family_bake.LEAST_FAMILIES", 2)
     monkeypatch.setattr("leaflineage.website.family_bake.CHUNK", 2)
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_processes_change_no_byte(run: Path, tmp_path: Path, many: None, remembers: bool) -> None:
+    if not remembers:
+        (run / STATE).unlink()
     assert digest_tree(bake(run, tmp_path / "many", jobs=2).site) == digest_tree(run / "site")
+
+
+def test_a_record_that_is_damaged_ends_the_processes_with_a_sentence(run: Path, many: None) -> None:
+    (run / STATE).unlink()
+    path = run / "families" / "familia-c" / "family.json"
+    path.unlink()
+    path.write_text("{")
+    with pytest.raises(ArtifactError, match="familia-c"):
+        bake(run, jobs=2)
+    assert not multiprocessing.active_children()
 
 
 def test_a_page_that_was_lost_is_made_again(run: Path, made: list[str]) -> None:

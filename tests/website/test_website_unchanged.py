@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -246,6 +247,13 @@ def test_other_code_makes_the_site_anew(run: Path, looks: list[Path], monkeypatc
     monkeypatch.setattr(baking, "hash_code", lambda: "other")
     bake(run)
     assert looks == [run]
+
+
+def test_all_code_that_a_bake_imports_is_told_from_other_code() -> None:
+    told = "import sys, leaflineage.website.bake; print(*(n for n in sys.modules if n.startswith('leaflineage')))"
+    found = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True, text=True).stdout.split()
+    outside = {name for name in found if not name.startswith("leaflineage.website")}
+    assert outside <= {"leaflineage", "leaflineage.errors", "leaflineage.resources", "leaflineage.records"}  # hashed
 
 
 def test_a_site_with_something_withdrawn_is_looked_through_each_time(run: Path, looks: list[Path]) -> None:

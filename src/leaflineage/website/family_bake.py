@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections import deque
@@ -223,6 +224,7 @@ _bakers: list[FamilyBaker] = []  # the one of a process of the pool, once it has
 
 def _start(shared: Queue[Shared], staging: Path, out: Path, run: Path) -> None:
     _tools[:] = [shared, staging, out, run]
+    gc.disable()
 
 
 def _look_chunk(slugs: list[str]) -> list[tuple[str, RecordFacts]]:
@@ -232,4 +234,6 @@ def _look_chunk(slugs: list[str]) -> list[tuple[str, RecordFacts]]:
 def _bake_chunk(chunk: list[Surroundings]) -> list[FamilyFiles]:
     if not _bakers:
         _bakers.append(FamilyBaker(_tools[0].get(), *_tools[1:]))
+        gc.freeze()
+    gc.collect()  # once a chunk, and not whenever some hundred more records are there, most of which stay
     return [_bakers[0].bake(around) for around in chunk]

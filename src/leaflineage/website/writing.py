@@ -263,10 +263,11 @@ def _look_into(path: str) -> tuple[os.stat_result, str]:
     file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         found = os.fstat(file)
-        data = os.read(file, found.st_size + 1)
+        most = max(4096, found.st_size + 1)
+        data = os.read(file, most)
         digest = hashlib.sha256(data)
-        while data:
-            data = os.read(file, CHUNK)
+        while len(data) == most:
+            data = os.read(file, most)
             digest.update(data)
         return found, digest.hexdigest()
     finally:
