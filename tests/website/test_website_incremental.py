@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable
@@ -13,13 +14,13 @@ from typing import Any
 import pytest
 from website.synthetic_run import make_run
 
-from leaflineage.errors import SiteError
+from leaflineage.errors import ArtifactError, SiteError
 from leaflineage.website import bake as baking
 from leaflineage.website import links
 from leaflineage.website.bake import bake
 from leaflineage.website.contents import make_family_pages
 from leaflineage.website.facts import find_texts, look_through
-from leaflineage.website.family_bake import FamilyBaker
+from leaflineage.website.family_bake import FamilyBaker, Workers
 from leaflineage.website.reading import read_family, read_index
 from leaflineage.website.rendering import make_renderer
 from leaflineage.website.state import STATE, BakeState
@@ -128,7 +129,8 @@ def test_a_new_name_is_told_by_the_families_that_name_it(run: Path, made: list[s
 
 
 def test_pages_know_no_more_than_their_fingerprint_holds(run: Path) -> None:
-    known = baking._look_at_run(run, BakeState(), base_url=None, repository=None, images="all")
+    workers = Workers(run / "site.part", run / "site", run, jobs=1)
+    known = baking._look_at_run(run, BakeState(), workers, base_url=None, repository=None, images="all")
     surveyor = Surveyor(known.site, {slug: known.list_numbers(slug) for slug in known.facts})
     render = make_renderer(known.site.words)
     for slug, facts in known.facts.items():
@@ -146,10 +148,28 @@ def test_pages_know_no_more_than_their_fingerprint_holds(run: Path) -> None:
             _ = around.narrow(surveyor.shared).index.n_specimens
 
 
-def test_processes_change_no_byte(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes pay for few families."""
     monkeypatch.setattr("leaflineage.website.family_bake.LEAST_FAMILIES", 2)
     monkeypatch.setattr("leaflineage.website.family_bake.CHUNK", 2)
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_processes_change_no_byte(run: Path, tmp_path: Path, many: None, remembers: bool) -> None:
+    if not remembers:
+        (run / STATE).unlink()
     assert digest_tree(bake(run, tmp_path / "many", jobs=2).site) == digest_tree(run / "site")
+
+
+def test_a_record_that_is_damaged_ends_the_processes_with_a_sentence(run: Path, many: None) -> None:
+    (run / STATE).unlink()
+    path = run / "families" / "familia-c" / "family.json"
+    path.unlink()
+    path.write_text("{")
+    with pytest.raises(ArtifactError, match="familia-c"):
+        bake(run, jobs=2)
+    assert not multiprocessing.active_children()
 
 
 def test_a_page_that_was_lost_is_made_again(run: Path, made: list[str]) -> None:

@@ -19,6 +19,7 @@ from leaflineage.website import links
 from leaflineage.website.state import Span
 
 PICTURES = re.compile(rb'("(?:image|heatmap|attribution)":)("(?:[^"\\]|\\.)*")')
+PLAIN = re.compile(rb'"[A-Za-z0-9][A-Za-z0-9_./-]*"')  # a path that needs no percent in an address
 Part = Path | Span  # a file of its own, or where it lies in the copy that is there
 
 
@@ -106,6 +107,9 @@ def _relocate(encoded: bytes) -> bytes:
 
 
 def _move(found: re.Match[bytes]) -> bytes:
+    text = found[2]
+    if PLAIN.fullmatch(text) and b".." not in text:
+        return b'%b"../media/%b' % (found[1], text[1:])
     path = json.loads(found[2])
     if not path or path.startswith("data:"):
         return found[0]

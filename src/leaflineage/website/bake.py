@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,8 @@ from leaflineage.website.contents import (
     make_front_pages,
 )
 from leaflineage.website.context import Site, is_built, make_url
-from leaflineage.website.facts import RecordFacts, look_through
-from leaflineage.website.family_bake import PARTS, bake_families, list_parts, write_parts
+from leaflineage.website.facts import RecordFacts
+from leaflineage.website.family_bake import PARTS, Workers, list_parts, write_parts
 from leaflineage.website.linked import write_citation
 from leaflineage.website.manifest import encode_manifest, read_hashes
 from leaflineage.website.reading import read_index
@@ -44,13 +46,15 @@ from leaflineage.website.rendering import make_renderer
 from leaflineage.website.rights import WITHDRAWN, Images, Rights, read_withdrawn, redact_specimens
 from leaflineage.website.search import make_script_words, make_search_index
 from leaflineage.website.shown import hide_in_index, list_shown
-from leaflineage.website.state import BakeState, FamilyState, forget_state, read_state, write_state
+from leaflineage.website.state import BakeState, FamilyState, forget_state, list_folders, read_state, write_state
+from leaflineage.website.striking import Opening
 from leaflineage.website.styles import list_sheets, make_sheet
 from leaflineage.website.surroundings import Surveyor, hash_facts
+from leaflineage.website.unchanged import Whole, hash_read, is_unchanged
 from leaflineage.website.view_compare import make_compare_pages
 from leaflineage.website.view_map import make_map_data
 from leaflineage.website.words import Words
-from leaflineage.website.writing import Writer, fold_files, pack, read_former, write_robots, write_sitemap
+from leaflineage.website.writing import Writer, fold_files, hash_file, pack, read_former, write_robots, write_sitemap
 
 SITE_SCHEMA = "leaflineage.site/1"
 
@@ -127,39 +131,52 @@ def bake(
     SiteError
         If the site would be wrong: a dead link, a missing picture, a template's name nobody declares.
     """
-    out = run / "site" if out is None else out
+    out, began = run / "site" if out is None else out, time.time_ns()
     state = read_state(run, out)
-    known = _look_at_run(run, state, base_url=base_url, repository=repository, images=images)
-    site = known.site
-    former = read_former(out)
+    settings = {"base_url": base_url, "repository": repository, "images": images, "budget_mb": budget_mb}
+    made_by = hash_facts([hash_code(), hash_statics(), settings])
+    if state.whole is not None and is_unchanged(run, out, state, made_by):
+        whole = Whole.parse(state.whole)
+        _tell(on_page, [*(page for each in state.families.values() for page in each.list_files()[0]), *whole.others])
+        return BakeReport(**{"site": out, **whole.told, "budget_mb": budget_mb, "notes": tuple(whole.told["notes"])})
+    read = hash_read(run)
     staging = out.with_name(out.name + ".part")
-    shutil.rmtree(staging, ignore_errors=True)
-    writer = Writer(staging, out, run)
-    try:
-        families = _write_families(known, writer, state, jobs=jobs, on_page=on_page)
-        families = _write_others(known, writer, families, on_page=on_page)
-        manifest = {
-            "schema": SITE_SCHEMA,
-            "base_url": base_url,
-            "budget_mb": budget_mb,
-            "drawn": site.index.drawn,
-            "images": images,
-            "files": fold_files([*writer.addresses, links.MANIFEST, links.HASHES]),
-        }
-        writer.write(links.MANIFEST, (json.dumps(manifest, separators=(",", ":")) + "\n").encode("utf-8"))
-        known_hashes = read_hashes(out) if state.families else {}  # of what stays, as it was baked
-        writer.write(links.HASHES, encode_manifest(run, writer.hash_files(known_hashes)))
-        forget_state(run)
-        n_removed = writer.move_into_place(former)
-    except ArithmeticError as error:
-        raise ArtifactError(
-            f"Numbers that can be written and drawn were wanted, and one in index.json or in a family's record is "
-            f"beyond all measure ({error}). Run the stage collect again."
-        ) from error
-    finally:
+    with Workers(staging, out, run, jobs=jobs) as workers:
+        if not state.facts:
+            workers.start(_count_families(run))
+        known = _look_at_run(run, state, workers, base_url=base_url, repository=repository, images=images)
+        site = known.site
+        former = read_former(out)
         shutil.rmtree(staging, ignore_errors=True)
-    write_state(run, out, BakeState(known.facts, families))
-    return BakeReport(
+        writer = Writer(staging, out, run)
+        try:
+            families = _write_families(known, writer, state, workers, on_page=on_page)
+            families = _write_others(known, writer, families, on_page=on_page)
+            manifest = {
+                "schema": SITE_SCHEMA,
+                "base_url": base_url,
+                "budget_mb": budget_mb,
+                "drawn": site.index.drawn,
+                "images": images,
+                "files": fold_files([*writer.addresses, links.MANIFEST, links.HASHES]),
+            }
+            writer.write(links.MANIFEST, (json.dumps(manifest, separators=(",", ":")) + "\n").encode("utf-8"))
+            known_hashes = read_hashes(out) if state.families else {}  # of what stays, as it was baked
+            hashes = writer.hash_files(known_hashes)
+            writer.write(links.HASHES, encode_manifest(run, hashes))
+            forget_state(run)
+            n_removed = writer.move_into_place(former)
+        except ArithmeticError as error:
+            raise ArtifactError(
+                f"Numbers that can be written and drawn were wanted, and one in index.json or in a family's record is "
+                f"beyond all measure ({error}). Run the stage collect again."
+            ) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    for slug, each in families.items():
+        if not each.stamped:
+            families[slug] = each.stamp(run, out, writer.copied, began=began)
+    report = BakeReport(
         site=out,
         n_pages=sum(address.endswith(".html") for address in writer.addresses),
         n_pictures=len(writer.pictures),
@@ -168,6 +185,29 @@ def bake(
         budget_mb=budget_mb,
         notes=tuple(list_notes(site.index, images)),
     )
+    whole = _describe(site, families, hashes, report, made_by, read)
+    write_state(run, out, BakeState(known.facts, families, whole.dump(), known.opening.remembered))
+    return report
+
+
+def _describe(
+    site: Site,
+    families: Mapping[str, FamilyState],
+    hashes: Mapping[str, str],
+    report: BakeReport,
+    made_by: str,
+    read: dict[str, str | None],
+) -> Whole:
+    """Return what is remembered of the site as a whole."""
+    media = links.media("-")[:-1]
+    of_one = {address for each in families.values() for address in each.list_files()[0]}
+    others = {
+        address: sha256 for address, sha256 in hashes.items() if address not in of_one and not address.startswith(media)
+    }
+    told: dict[str, Any] = {name: getattr(report, name) for name in ("n_pages", "n_pictures", "n_bytes")}
+    told |= {"n_removed": 0, "notes": list(report.notes)}
+    pictures = sorted({picture for query in site.index.queries for picture in list_query_pictures(query)})
+    return Whole(made_by, read, others, pictures, told)
 
 
 @dataclass(frozen=True)
@@ -184,12 +224,20 @@ class _Known:
         Files to download that the run has, by address.
     pairs
         Families that can be compared.
+    opening
+        Chooses the leaf on the first page.
     """
 
     site: Site
     facts: dict[str, RecordFacts]
     extras: dict[str, Path]
     pairs: Pairs
+    opening: Opening
+
+    @cached_property
+    def render(self) -> Callable[[str, Any], str]:
+        """The function from a template's name and its dataclass to a page."""
+        return make_renderer(self.site.words)
 
     def list_numbers(self, slug: str) -> list[str]:
         """Return the addresses of a family's files to download."""
@@ -197,14 +245,20 @@ class _Known:
 
 
 def _look_at_run(
-    run: Path, state: BakeState, *, base_url: str | None, repository: str | None, images: Images
+    run: Path,
+    state: BakeState,
+    workers: Workers,
+    *,
+    base_url: str | None,
+    repository: str | None,
+    images: Images,
 ) -> _Known:
     """Read the index and look through the records."""
     index = read_index(run)
     hold_slugs(index)
     rights = Rights(images, bool(index.licences.images), frozenset(read_withdrawn(run / WITHDRAWN)))
     built = [family.slug for family in index.families if is_built(family)]
-    facts = {slug: look_through(run, slug, state.facts.get(slug)) for slug in built}
+    facts = workers.look_through(built, state.facts)
     index = hide_in_index(index, facts, rights)
     words = Words.load(find_resource("locale") / "en")
     shown = list_shown(facts, {family.slug: family for family in index.families}, rights)
@@ -214,18 +268,24 @@ def _look_at_run(
     scripts = [*pairs.list_files(), *([links.MAP_DATA] if links.MAP in pages else [])]
     plan = [*pages, *scripts, *list_made(index, base_url), *list_statics(), *extras]
     hold_unique(plan)
-    return _Known(Site(index, words, frozenset(plan), base_url, repository, shown, rights), facts, extras, pairs)
+    allowed = [hash_code(), rights.images, rights.atlas_licence, sorted(rights.withdrawn)]
+    opening = Opening(run, lambda slug: hash_facts([*allowed, slug, facts[slug].sha256]), state.opening)
+    site = Site(index, words, frozenset(plan), base_url, repository, shown, rights)
+    return _Known(site, facts, extras, pairs, opening)
 
 
 def _write_families(
     known: _Known,
     writer: Writer,
     state: BakeState,
+    workers: Workers,
     *,
-    jobs: int,
     on_page: Callable[[str], None] | None,
 ) -> dict[str, FamilyState]:
-    """Make the files of families where something that they read has changed, and keep the others."""
+    """Make the files of families where something that they read has changed, and keep the others.
+
+    Meanwhile everything is made that concerns all families and none of these files.
+    """
     site = known.site
     surveyor = Surveyor(site, {slug: known.list_numbers(slug) for slug in known.facts})
     code = hash_code()
@@ -239,32 +299,51 @@ def _write_families(
             former is not None
             and former.fingerprint == fingerprint
             and not redacted
-            and _keep(known, writer, slug, former)
+            and writer.keep(former.list_files()[0])
         ):
-            families[slug] = former
+            families[slug] = _keep_pictures(known, writer, slug, former)
             _tell(on_page, former.list_files()[0])
         else:
             stale[slug] = fingerprint
     tasks = (surveyor.survey(slug, known.facts[slug])[0] for slug in stale)  # one by one: together they are large
-    for files in bake_families(tasks, len(stale), surveyor.shared, writer, jobs=jobs):
+    meanwhile = partial(_write_front, known, writer, on_page)
+    for files in workers.bake(tasks, len(stale), surveyor.shared, meanwhile):
         writer.addresses.update(files.addresses)
+        writer.hashes.update(files.hashes)
         writer.kept |= files.kept
         writer.pictures |= files.pictures
+        writer.copied |= files.copied
         named = sorted(files.addresses.keys() - {links.media(path) for path in files.pictures})
-        families[files.slug] = FamilyState.pack(stale[files.slug], named, sorted(files.pictures))
+        folders = list_folders(files.pictures, files.addresses)
+        families[files.slug] = FamilyState.pack(stale[files.slug], named, folders)
         _tell(on_page, files.pages)
     return families
 
 
-def _keep(known: _Known, writer: Writer, slug: str, former: FamilyState) -> bool:
-    """Leave a family's files as they are, pictures brought up to date; return whether they are all there."""
-    addresses, pictures = former.list_files()
-    if not writer.keep(addresses):
-        return False
-    writer.keep_pictures(pictures)
+def _keep_pictures(known: _Known, writer: Writer, slug: str, former: FamilyState) -> FamilyState:
+    """Bring a family's pictures and files of numbers up to date; return what the site holds of it."""
+    trusted = writer.keep_pictures(former.list_files()[1], former.stamps)
     for address in known.list_numbers(slug):
         writer.link_file(known.extras[address].relative_to(writer.run).as_posix(), address)
-    return True
+    return former if trusted else replace(former, stamped=b"")
+
+
+def _write_front(known: _Known, writer: Writer, on_page: Callable[[str], None] | None) -> None:
+    """Make what concerns all families and reads none of their files."""
+    site = known.site
+    for address, source in list_statics().items():
+        writer.write(address, source.read_bytes())
+    for kind, address in list_sheets().items():
+        writer.write(address, make_sheet(kind).encode("utf-8"))
+    writer.write(links.SEARCH_INDEX, make_search_index(site).encode("utf-8"))
+    writer.write(links.SCRIPT_WORDS, make_script_words(site).encode("utf-8"))
+    for query in site.index.queries:
+        for picture in list_query_pictures(query):
+            writer.link_picture(picture)
+    if links.MAP_DATA in site.plan:
+        writer.write(links.MAP_DATA, make_map_data(site).encode("utf-8"))
+    _write_pages(known, writer, make_front_pages(site, writer.run, known.opening), on_page)
+    _write_for_machines(site, writer)
 
 
 def _write_others(
@@ -274,34 +353,21 @@ def _write_others(
     *,
     on_page: Callable[[str], None] | None,
 ) -> dict[str, FamilyState]:
-    """Make everything that concerns all families; return where each family lies in the data."""
+    """Make what concerns all families and reads their files; return where each family lies in the data."""
     site, extras = known.site, known.extras
-    index, run = site.index, writer.run
-    render = make_renderer(site.words)
-
-    def write_pages(pages: Iterable[tuple[str, str, Any]]) -> None:
-        for address, template, view in pages:
-            writer.write(address, render(template, view).encode("utf-8"))
-            _tell(on_page, [address])
-
-    for address, source in list_statics().items():
-        writer.write(address, source.read_bytes())
-    for kind, address in list_sheets().items():
-        writer.write(address, make_sheet(kind).encode("utf-8"))
-    writer.write(links.SEARCH_INDEX, make_search_index(site).encode("utf-8"))
-    writer.write(links.SCRIPT_WORDS, make_script_words(site).encode("utf-8"))
-    for query in index.queries:
-        for picture in list_query_pictures(query):
-            writer.link_picture(picture)
-    if links.MAP_DATA in site.plan:
-        writer.write(links.MAP_DATA, make_map_data(site).encode("utf-8"))
-    write_pages(make_front_pages(site, run))
-    write_pages(make_compare_pages(site, known.pairs, partial(_read_compared, writer)))
+    _write_pages(known, writer, make_compare_pages(site, known.pairs, partial(_read_compared, writer)), on_page)
     files, places = _write_data(site, writer, families, extras)
     sizes = {address: source.stat().st_size for address, source in extras.items()}
-    write_pages(make_back_pages(site, files, sizes))
-    _write_for_machines(site, writer)
+    _write_pages(known, writer, make_back_pages(site, files, sizes), on_page)
     return places
+
+
+def _write_pages(
+    known: _Known, writer: Writer, pages: Iterable[tuple[str, str, Any]], on_page: Callable[[str], None] | None
+) -> None:
+    for address, template, view in pages:
+        writer.write(address, known.render(template, view).encode("utf-8"))
+        _tell(on_page, [address])
 
 
 def _read_compared(writer: Writer, slug: str) -> ComparedFamily:
@@ -342,11 +408,13 @@ def _write_data(
     size, digest, places = write_atlas(writer.open(links.ATLAS_DATA), former, site.index, parts)
     shutil.rmtree(writer.staging / PARTS, ignore_errors=True)
     writer.addresses[links.ATLAS_DATA] = size
+    writer.hashes[links.ATLAS_DATA] = digest
     files = [(links.ATLAS_DATA, "data.atlas", size, digest)]
     if site.index.version is not None:
         address = links.versioned_data(site.index.version)
         size, digest = pack(writer.staging / links.ATLAS_DATA, writer.open(address))
         writer.addresses[address] = size
+        writer.hashes[address] = digest
         files.append((address, "data.version", size, digest))
     if links.SPECIMENS_DATA in extras:
         data = extras[links.SPECIMENS_DATA].read_bytes()
@@ -361,6 +429,14 @@ def _write_data(
         slug: replace(known, family=places[slug][0], specimens=places[slug][1]) for slug, known in families.items()
     }
     return files, located
+
+
+def _count_families(run: Path) -> int:
+    """Return about how many families a run has, before its index is read."""
+    try:
+        return len(os.listdir(run / "families"))  # noqa: PTH208
+    except OSError:
+        return 0
 
 
 def _tell(on_page: Callable[[str], None] | None, addresses: Iterable[str]) -> None:
@@ -379,6 +455,13 @@ def hash_code() -> str:
         if path.is_file() and path.suffix in (".html", ".toml", ".py"):
             digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def hash_statics() -> str:
+    """Return the sha256 of styles, scripts, fonts and icons."""
+    folder = find_resource("static")
+    files = [*sorted((folder / "css").glob("*.css")), *list_statics().values()]
+    return hash_facts([[path.relative_to(folder).as_posix(), hash_file(path)] for path in files])
 
 
 def list_notes(index: Index, images: Images) -> list[str]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
 import math
 import posixpath
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+import scipy
+from numpy.typing import NDArray
 
 from leaflineage.records import AtlasFamily, AtlasSpecimen, CurvePoint, FidelityCurve
 from leaflineage.website import links
@@ -96,8 +103,7 @@ def place_on_grid(places: Sequence[Point], columns: int, rows: int) -> list[tupl
     away leaves room to the others; y points up in places and rows count down. The sum of squared distances is the
     least there is (an assignment problem): neighbours stay neighbours, and no mark covers another.
     """
-    from scipy.optimize import linear_sum_assignment  # half a second, which a bake of no family need not wait for
-
+    solve = _find_solver()
     points = np.asarray(places, dtype=float).reshape(-1, 2)
     low, high = points.min(axis=0), points.max(axis=0)
     extent = (points - low) / np.where(high > low, high - low, 1.0)
@@ -106,8 +112,23 @@ def place_on_grid(places: Sequence[Point], columns: int, rows: int) -> list[tupl
     spots = np.column_stack([inside[:, 0] * (columns - 1), (1 - inside[:, 1]) * (rows - 1)])
     squares = np.array([(column, row) for row in range(rows) for column in range(columns)])
     cost = ((spots[:, None, :] - squares[None, :, :]) ** 2).sum(axis=2)  # (n_marks, n_squares)
-    _, chosen = linear_sum_assignment(cost)
+    _, chosen = solve(cost)
     return [(int(squares[i][0]), int(squares[i][1])) for i in chosen]
+
+
+@cache
+def _find_solver() -> Callable[[NDArray[np.float64]], tuple[Any, Any]]:
+    """Return SciPy's solver of assignment problems, without the rest of its package, which takes half a second."""
+    folder = Path(scipy.__file__).parent / "optimize"
+    found = importlib.machinery.PathFinder.find_spec("_lsap", [str(folder)])
+    if found is not None and found.loader is not None and "scipy.optimize" not in sys.modules:
+        module = importlib.util.module_from_spec(found)
+        found.loader.exec_module(module)
+        if hasattr(module, "linear_sum_assignment"):
+            return cast("Callable[[NDArray[np.float64]], tuple[Any, Any]]", module.linear_sum_assignment)
+    from scipy.optimize import linear_sum_assignment
+
+    return linear_sum_assignment
 
 
 def _describe_marks(
@@ -159,7 +180,8 @@ def shorten(names: Sequence[str]) -> list[str]:
     """Return each name without the part, up to 35 signs, that it shares with the one before; its length comes first."""
     shortened, before = [], ""
     for name in names:
-        n = min(35, len(posixpath.commonprefix([before, name])))
+        most = min(35, len(before), len(name))
+        n = next((place for place in range(most) if before[place] != name[place]), most)
         shortened.append(to_digit(n) + name[n:])
         before = name
     return shortened

@@ -20,7 +20,7 @@ from leaflineage.website.linked import (
     describe_specimen,
 )
 from leaflineage.website.reading import read_family
-from leaflineage.website.striking import open_picture
+from leaflineage.website.striking import Opening
 from leaflineage.website.styles import list_sheets
 from leaflineage.website.surroundings import Turn
 from leaflineage.website.view_concept import view_concept
@@ -100,13 +100,9 @@ def hold_unique(addresses: Iterable[str]) -> None:
         seen.add(address.casefold())
 
 
-def make_front_pages(site: Site, run: Path) -> Iterator[tuple[str, str, Any]]:
+def make_front_pages(site: Site, run: Path, opening: Opening) -> Iterator[tuple[str, str, Any]]:
     """Yield (address, template, view) of the pages that tell of all families."""
-    home = view_home(
-        site,
-        lambda slug: read_family(run, slug, site.rights),
-        lambda source: open_picture(run, source),
-    )
+    home = view_home(site, lambda slug: read_family(run, slug, site.rights), opening)
     yield links.HOME, "home.html", attach(home, describe_atlas(site))
     yield links.FAMILIES, "families.html", view_families(site)
     if links.MAP in site.plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -322,6 +322,7 @@ def species_of(specimen: AtlasSpecimen) -> str | None:
     return join_species(specimen.genus, specimen.species)
 
 
+@lru_cache(maxsize=1 << 12)
 def join_species(genus: str | None, species: str | None) -> str | None:
     """Return a genus and an epithet as one name; an epithet that holds the genus stands alone."""
     if genus and species and not species.lower().startswith(genus.lower()):
@@ -331,8 +332,11 @@ def join_species(genus: str | None, species: str | None) -> str | None:
 
 def identify(specimen: AtlasSpecimen, words: Words) -> str:
     """Return what tells a specimen from all others: its species, if known, and its catalogue number."""
-    number = specimen.catalogue_number or specimen.id
-    species = species_of(specimen)
+    return _join_identity(species_of(specimen), specimen.catalogue_number or specimen.id, words)
+
+
+@lru_cache(maxsize=1 << 12)  # on its family's pages a specimen stands in many places
+def _join_identity(species: str | None, number: str, words: Words) -> str:
     return words("alt.identity", species=species, number=number) if species else number
 
 

@@ -112,7 +112,7 @@ def look_through(run: Path, slug: str, known: RecordFacts | None) -> RecordFacts
 def find_texts(data: bytes) -> set[str]:
     """Return the texts of a JSON document that are no addresses of pictures."""
     texts = set()
-    for text in set(TEXT.findall(data)):
+    for text in set(TEXT.findall(data) if b"\\" in data else data.split(b'"')[1::2]):  # far the faster
         if 0 < len(text) <= LONGEST and b".webp" not in text and not text.startswith(b"data:"):
             texts.add(json.loads(b'"' + text + b'"') if b"\\" in text else text.decode("utf-8"))
     return texts

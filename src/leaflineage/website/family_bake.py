@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import Any
 
 from leaflineage.errors import ArtifactError
 from leaflineage.records import AtlasFamily, AtlasSpecimen
@@ -18,6 +21,7 @@ from leaflineage.website.atlas_data import encode_family, encode_specimens
 from leaflineage.website.comparing import dump_compared, make_compared
 from leaflineage.website.contents import list_pictures, make_family_pages
 from leaflineage.website.context import Site
+from leaflineage.website.facts import RecordFacts, look_through
 from leaflineage.website.reading import read_family_record
 from leaflineage.website.rendering import make_renderer
 from leaflineage.website.rights import hide_specimens, redact_importances
@@ -31,12 +35,14 @@ PARTS = ".parts"  # of the site's data, in the staging folder
 
 @dataclass(frozen=True)
 class FamilyFiles:
-    """What was made for a family: addresses and their bytes, those that the site had already, pictures, and pages."""
+    """What was made for a family, as a `Writer` tells it, and its pages."""
 
     slug: str
     addresses: dict[str, int]
+    hashes: dict[str, str]
     kept: frozenset[str]
     pictures: frozenset[str]
+    copied: frozenset[str]
     pages: tuple[str, ...]
 
 
@@ -77,7 +83,15 @@ class FamilyBaker:
             writer.write(links.compare_file(slug), dump_compared(compared).encode("utf-8"))
         self._link_numbers(writer, slug, site)
         write_parts(self._staging, site, family, specimens)
-        return FamilyFiles(slug, writer.addresses, frozenset(writer.kept), frozenset(writer.pictures), tuple(pages))
+        return FamilyFiles(
+            slug,
+            addresses=writer.addresses,
+            hashes=writer.hashes,
+            kept=frozenset(writer.kept),
+            pictures=frozenset(writer.pictures),
+            copied=frozenset(writer.copied),
+            pages=tuple(pages),
+        )
 
     def _link_numbers(self, writer: Writer, slug: str, site: Site) -> None:
         """Add the files of numbers that the plan holds."""
@@ -109,46 +123,117 @@ def list_parts(staging: Path, slug: str) -> tuple[Path, Path]:
     return staging / PARTS / f"{slug}.family", staging / PARTS / f"{slug}.specimens"
 
 
-def bake_families(
-    tasks: Iterable[Surroundings], n: int, shared: Shared, writer: Writer, *, jobs: int
-) -> Iterator[FamilyFiles]:
-    """Make the files of ``n`` families and yield what was made, in order; in processes where that pays.
+class Workers:
+    """Looks through records and makes the files of families: in processes, which are started where they pay.
+
+    Use it in a ``with`` statement: its processes end with it.
 
     Parameters
     ----------
-    writer
-        Whose folders the files are staged in; it is told of none of them.
+    staging, out, run
+        Folders.
     jobs
         Processes; 0 for one a core.
     """
-    folders = (writer.staging, writer.out, writer.run)
-    jobs = jobs or os.cpu_count() or 1
-    if jobs == 1 or n < LEAST_FAMILIES:
-        baker = FamilyBaker(shared, *folders)
-        yield from map(baker.bake, tasks)
-        return
-    spawn = multiprocessing.get_context("spawn")
-    waiting: deque[Future[list[FamilyFiles]]] = deque()
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start, initargs=(shared, *folders)) as pool:
-        try:
-            remaining = iter(tasks)
-            while chunk := list(islice(remaining, CHUNK)):
-                waiting.append(pool.submit(_bake_chunk, chunk))
-                if len(waiting) > 2 * jobs:
-                    yield from waiting.popleft().result()
-            while waiting:
+
+    def __init__(self, staging: Path, out: Path, run: Path, *, jobs: int) -> None:
+        self._folders = staging, out, run
+        self._jobs = jobs or os.cpu_count() or 1
+        self._pool: ProcessPoolExecutor | None = None
+        self._shared: Queue[Shared] | None = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=error is not None)
+        if self._shared is not None:
+            self._shared.close()
+            self._shared.cancel_join_thread()  # a process that had nothing to do has not taken its copy
+
+    def start(self, n: int) -> None:
+        """Start the processes, if ``n`` families are enough for them: they import while this one reads."""
+        if self._pool is None and self._jobs > 1 and n >= LEAST_FAMILIES:
+            spawn = multiprocessing.get_context("spawn")
+            self._shared = spawn.Queue()
+            self._pool = ProcessPoolExecutor(
+                self._jobs, mp_context=spawn, initializer=_start, initargs=(self._shared, *self._folders)
+            )
+            for _ in range(self._jobs):
+                self._pool.submit(_look_chunk, [])
+
+    def look_through(self, slugs: Iterable[str], known: Mapping[str, RecordFacts]) -> dict[str, RecordFacts]:
+        """Return the facts of families' records, those known where they are of the same bytes.
+
+        Raises
+        ------
+        ArtifactError
+            If a record is missing or damaged.
+        """
+        slugs, run = list(slugs), self._folders[-1]
+        unknown = [slug for slug in slugs if slug not in known]
+        found: dict[str, RecordFacts] = {}
+        self.start(len(unknown))
+        if self._pool is not None:
+            chunks = [unknown[place : place + CHUNK] for place in range(0, len(unknown), CHUNK)]
+            found.update(each for chunk in self._pool.map(_look_chunk, chunks) for each in chunk)
+        return {slug: found.get(slug) or look_through(run, slug, known.get(slug)) for slug in slugs}
+
+    def bake(
+        self, tasks: Iterable[Surroundings], n: int, shared: Shared, meanwhile: Callable[[], None]
+    ) -> Iterator[FamilyFiles]:
+        """Make the files of ``n`` families and yield what was made, in order.
+
+        Parameters
+        ----------
+        meanwhile
+            What there is to do beside; it is done once, here.
+        """
+        self.start(n)
+        if self._pool is None or self._shared is None or n < LEAST_FAMILIES:
+            meanwhile()
+            baker = FamilyBaker(shared, *self._folders) if n else None
+            yield from map(baker.bake, tasks) if baker else ()
+            return
+        for _ in range(self._jobs):
+            self._shared.put(shared)
+        waiting: deque[Future[list[FamilyFiles]]] = deque()
+        remaining, left = iter(tasks), n
+        while chunk := list(islice(remaining, max(1, min(CHUNK, left // (2 * self._jobs))))):
+            left -= len(chunk)  # the last chunks are small, so that no process waits long for another
+            waiting.append(self._pool.submit(_bake_chunk, chunk))
+            if len(waiting) > 2 * self._jobs:
+                if meanwhile is not _do_nothing:
+                    meanwhile()
+                    meanwhile = _do_nothing
                 yield from waiting.popleft().result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        meanwhile()
+        self._pool.shutdown(wait=False)  # they end while this process makes what is left
+        while waiting:
+            yield from waiting.popleft().result()
 
 
-_bakers: list[FamilyBaker] = []  # the one of a process of the pool
+def _do_nothing() -> None:
+    pass
 
 
-def _start(shared: Shared, staging: Path, out: Path, run: Path) -> None:
-    _bakers[:] = [FamilyBaker(shared, staging, out, run)]
+_tools: list[Any] = []  # of a process of the pool: where it gets what is shared, and its folders
+_bakers: list[FamilyBaker] = []  # the one of a process of the pool, once it has any family to make
+
+
+def _start(shared: Queue[Shared], staging: Path, out: Path, run: Path) -> None:
+    _tools[:] = [shared, staging, out, run]
+    gc.disable()
+
+
+def _look_chunk(slugs: list[str]) -> list[tuple[str, RecordFacts]]:
+    return [(slug, look_through(_tools[-1], slug, None)) for slug in slugs]
 
 
 def _bake_chunk(chunk: list[Surroundings]) -> list[FamilyFiles]:
+    if not _bakers:
+        _bakers.append(FamilyBaker(_tools[0].get(), *_tools[1:]))
+        gc.freeze()
+    gc.collect()  # once a chunk, and not whenever some hundred more records are there, most of which stay
     return [_bakers[0].bake(around) for around in chunk]

@@ -128,11 +128,16 @@ def style(kind: str) -> str:
 
 def relative(page: str, target: str) -> str:
     """Return the link from one address to another, percent-encoded; a fragment of the target is kept."""
+    return _relate(page.rpartition("/")[0], target)
+
+
+@lru_cache(maxsize=1 << 15)
+def _relate(here: str, target: str) -> str:
     path, hash_mark, fragment = target.partition("#")
     if not path:
         return f"#{quote(fragment, safe=FRAGMENT)}"
     folder, _, name = path.rpartition("/")
-    lead = _lead(page.rpartition("/")[0], folder) + (name if PLAIN.fullmatch(name) else quote(name))
+    lead = _lead(here, folder) + (name if PLAIN.fullmatch(name) else quote(name))
     return f"{lead}#{quote(fragment, safe=FRAGMENT)}" if hash_mark else lead
 
 

@@ -5,6 +5,7 @@ The index is read a family at a time and held slim: with ten thousand families i
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -90,7 +91,16 @@ def read_index(run: Path) -> Index:
     ArtifactError
         If it is missing, of another schema or damaged.
     """
-    path = run / "index.json"
+    collects = gc.isenabled()
+    gc.disable()  # there is no rubbish in so many new records, and a third of the time would go into looking for it
+    try:
+        return _read_index(run / "index.json")
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _read_index(path: Path) -> Index:
     families: list[AtlasFamily] = []
     rest: list[bytes] = []
     held: list[bytes] = []

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import pickle
+import sys
 from collections.abc import Callable, MutableMapping
 from dataclasses import fields
 from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, cast
 
 import jinja2
+import jinja2.bccache
+import jinja2.runtime
 from markupsafe import Markup, escape
 
 from leaflineage.errors import SiteError
@@ -62,7 +70,7 @@ def escape_quickly(value: Any) -> str:
     if kind is str:
         return _escape_text(value)
     if kind is Markup:
-        return str(value)
+        return cast(str, value)
     return str(value) if kind is int or kind is float else escape(value)
 
 
@@ -83,10 +91,62 @@ class _QuickTemplate(jinja2.Template):
         return template
 
 
+class _QuickContext(jinja2.runtime.Context):
+    """A context that calls words and macros, of which a page has hundreds, without asking what else they might be."""
+
+    def call(__self, __obj: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        kind = type(__obj)
+        if kind is not Words and kind is not jinja2.runtime.Macro:
+            return super().call(__obj, *args, **kwargs)
+        kwargs.pop("_block_vars", None)
+        kwargs.pop("_loop_vars", None)
+        return __obj(*args, **kwargs) if kind is Words else __obj(__self.eval_ctx, *args, **kwargs)
+
+
+class CompiledTemplates(jinja2.FileSystemBytecodeCache):
+    """Templates as they were compiled, beside their sources, as Python's own modules are: trusted as these are.
+
+    Where the folder cannot be written, or Python is told to write no bytecode, they are compiled each time.
+
+    Parameters
+    ----------
+    folder
+        Of the templates.
+    words
+        Which filters of constants, worked out once and for all, may be made of.
+    """
+
+    def __init__(self, folder: Path, words: Words) -> None:
+        super().__init__(str(folder / "__pycache__"), "%s.jinja")
+        here = Path(__file__)
+        code = [path.read_text(encoding="utf-8") for path in (here, here.with_name("words.py"))]
+        text = "\0".join([metadata.version("jinja2"), *code, repr(words.entries)])
+        self._made_by = hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def get_source_checksum(self, source: str) -> str:
+        """Return what tells the code of a template from that of another, or by another version of ours or Jinja's."""
+        return super().get_source_checksum(self._made_by + source)
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Load a template's code where there is any."""
+        try:
+            super().load_bytecode(bucket)
+        except (OSError, pickle.UnpicklingError, EOFError, ValueError):  # a damaged file
+            bucket.reset()
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Keep a template's code where that is possible."""
+        if not sys.dont_write_bytecode:
+            with contextlib.suppress(OSError):
+                Path(self.directory).mkdir(exist_ok=True)
+                super().dump_bytecode(bucket)
+
+
 def make_renderer(words: Words) -> Callable[[str, Any], str]:
     """Return a function from a template's name and its dataclass to a page."""
     environment = make_environment(words)
-    environment.template_class = _QuickTemplate
+    environment.template_class, environment.context_class = _QuickTemplate, _QuickContext
+    environment.bytecode_cache = CompiledTemplates(find_resource("templates"), words)
 
     def render(template: str, view: Any) -> str:
         if type(view) is not TEMPLATES[template]:

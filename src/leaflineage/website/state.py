@@ -11,17 +11,21 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from leaflineage.website import links
 from leaflineage.website.facts import RecordFacts, pack_json, unpack_json
+from leaflineage.website.writing import Stamp, stamp_folder
 
 STATE = "bake.jsonl"
-VERSION = 2
+VERSION = 3
 Span = tuple[int, int]  # where a part of a file begins, and how many bytes it has
+Folders = dict[str, dict[str, int]]  # the sizes of pictures, by their folder in the run and name
+TICK = 1_100_000_000  # ns; file systems note times in steps of up to a second
 
 
 @dataclass(frozen=True)
@@ -34,32 +38,74 @@ class FamilyState:
         Of what its pages are made from.
     packed
         Its files.
+    stamped
+        Of folders whose pictures are links of the run's, what `stamp_folder` told.
     family, specimens
         Where ``data/atlas.json`` holds it, and its specimens; None until that is written.
     """
 
     fingerprint: str
     packed: bytes
+    stamped: bytes = b""
     family: Span | None = None
     specimens: Span | None = None
 
     @classmethod
-    def pack(cls, fingerprint: str, addresses: list[str], pictures: list[str]) -> FamilyState:
+    def pack(cls, fingerprint: str, addresses: list[str], folders: Folders) -> FamilyState:
         """Return what the site holds of a family, whose place in the data is not known yet."""
-        return cls(fingerprint, pack_json([addresses, pictures]))
+        return cls(fingerprint, pack_json([addresses, folders]))
 
-    def list_files(self) -> tuple[list[str], list[str]]:
-        """Return the addresses of its pages and files, and the paths, in the run, of the pictures that they show."""
-        addresses, pictures = unpack_json(self.packed)
-        return addresses, pictures
+    def list_files(self) -> tuple[list[str], Folders]:
+        """Return the addresses of its pages and files, and the pictures that they show."""
+        addresses, folders = unpack_json(self.packed)
+        return addresses, folders
+
+    @property
+    def stamps(self) -> dict[str, Stamp]:
+        """Of each folder whose pictures are all links of the run's: which it is, and when it last changed."""
+        return {folder: tuple(each) for folder, each in unpack_json(self.stamped).items()} if self.stamped else {}
+
+    def stamp(self, run: Path, out: Path, copied: Set[str], *, began: int) -> FamilyState:
+        """Return the same with what is told of its folders now.
+
+        Parameters
+        ----------
+        copied
+            Folders of the run of which not all pictures are linked: there a file may change and its folder not.
+        began
+            When the bake did, in ns. A folder that changed since, or just before, is left out, since it may change
+            once more at the same tick of its clock.
+        """
+        media, stamps = links.media("-")[:-1], {}
+        just_now = time.time_ns() - TICK
+        for folder in self.list_files()[1]:
+            stamp = stamp_folder(f"{run}/{folder}/", f"{out}/{media}{folder}/") if folder not in copied else ()
+            if stamp and max(stamp[2:4]) < began - TICK and max(stamp[6:]) < just_now:
+                stamps[folder] = stamp
+        return replace(self, stamped=pack_json(stamps))
+
+
+def list_folders(pictures: Iterable[str], addresses: Mapping[str, int]) -> Folders:
+    """Return the sizes of a run's pictures by folder and name; ``addresses`` hold them by address."""
+    folders: Folders = {}
+    media = links.media("-")[:-1]
+    for path in sorted(pictures):
+        folder, _, name = path.rpartition("/")
+        folders.setdefault(folder, {})[name] = addresses[media + path]
+    return folders
 
 
 @dataclass
 class BakeState:
-    """What is remembered: the facts of records, and what a site holds."""
+    """What is remembered: the facts of records, what a site holds of each family, and more of it as a whole.
+
+    ``whole`` is for `unchanged` and ``opening`` for `striking`, which know what is in them.
+    """
 
     facts: dict[str, RecordFacts] = field(default_factory=dict)
     families: dict[str, FamilyState] = field(default_factory=dict)
+    whole: Mapping[str, Any] | None = None
+    opening: Mapping[str, Any] | None = None
 
 
 def read_state(run: Path, out: Path) -> BakeState:
@@ -68,27 +114,31 @@ def read_state(run: Path, out: Path) -> BakeState:
     try:
         with (run / STATE).open(encoding="utf-8") as stream:
             head = json.loads(stream.readline())
-            if head["version"] != VERSION:
+            if head["version"] != VERSION or not {"whole", "opening"} <= head.keys():
                 return BakeState()
             for line in stream:
                 entry = json.loads(line)
                 slug = entry["slug"]
                 state.facts[slug] = RecordFacts(entry["sha256"], base64.b64decode(entry["facts"]))
                 spans = [(int(entry[name][0]), int(entry[name][1])) for name in ("family", "specimens")]
-                state.families[slug] = FamilyState(entry["fingerprint"], base64.b64decode(entry["files"]), *spans)
+                state.families[slug] = FamilyState(
+                    entry["fingerprint"], base64.b64decode(entry["files"]), base64.b64decode(entry["stamps"]), *spans
+                )
     except (OSError, ValueError, KeyError, TypeError):
         return BakeState()
     try:
         same = head["site"] == os.path.relpath(out, run) and head["hashes"] == _hash_site(out)
     except (OSError, KeyError):  # no site, or not a whole one
         same = False
-    return state if same else BakeState(state.facts, {})
+    state.whole, state.opening = head["whole"], head["opening"]
+    return state if same else BakeState(state.facts, opening=state.opening)
 
 
 def write_state(run: Path, out: Path, state: BakeState) -> None:
     """Remember a bake; a run that cannot be written is baked whole each time."""
     part = run / f"{STATE}.part"
     head = {"version": VERSION, "site": os.path.relpath(out, run), "hashes": _hash_site(out)}
+    head |= {"whole": state.whole, "opening": state.opening}
     with contextlib.suppress(OSError):
         with part.open("w", encoding="utf-8") as stream:
             stream.write(json.dumps(head) + "\n")
@@ -104,6 +154,7 @@ def _describe(slug: str, facts: RecordFacts, known: FamilyState) -> Mapping[str,
         "facts": base64.b64encode(facts.packed).decode("ascii"),
         "fingerprint": known.fingerprint,
         "files": base64.b64encode(known.packed).decode("ascii"),
+        "stamps": base64.b64encode(known.stamped).decode("ascii"),
         "family": known.family,
         "specimens": known.specimens,
     }

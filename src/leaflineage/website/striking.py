@@ -16,9 +16,11 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,7 @@ from PIL import Image, UnidentifiedImageError
 from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen
 from leaflineage.website.outlines import Heat, enlarge
 from leaflineage.website.scores import fails, is_accentuated
+from leaflineage.website.writing import hash_file
 
 SIDE = 64  # px; the size at which pictures are compared
 N_CANDIDATES = 5  # families looked at
@@ -38,6 +41,7 @@ HALF = 0.5  # of a concept's highest value on the leaf: what lies above is outli
 LEAST_CHROMA = 0.15
 SHARP = 400  # px of the original's longer side from which a picture is sharp enough to open an atlas
 
+Leaf = tuple[str, str]  # slug of a family, id of a specimen
 ReadFamily = Callable[[str], tuple[AtlasFamily, dict[str, AtlasSpecimen]]]
 OpenPicture = Callable[[str], "NDArray[np.float64] | None"]
 
@@ -85,23 +89,41 @@ def choose_concept(family: AtlasFamily) -> AtlasConcept:
     return (passed or pictured or good or family.concepts)[0]
 
 
-def choose_example(
-    families: list[AtlasFamily], read_family: ReadFamily, open_picture: OpenPicture, n_cells: int
-) -> Example | None:
-    """Return the leaf on which the concepts of its family show best, or None where no family has a leaf to show.
-
-    Looked at are the families whose chosen concept has the highest lower end of its interval; ``n_cells`` is the number
-    of cells along the longer side of the network's map.
-    """
+def list_candidates(families: list[AtlasFamily]) -> list[AtlasFamily]:
+    """Return the families that are looked at: whose chosen concept has the highest lower end of its interval."""
 
     def weigh(family: AtlasFamily) -> float:
         importance = choose_concept(family).importance
         return importance.interval[0] if importance.contribution > 0 else 0.0
 
+    return sorted(families, key=lambda each: (-weigh(each), each.slug))[:N_CANDIDATES]
+
+
+def choose_example(
+    families: list[AtlasFamily],
+    read_family: ReadFamily,
+    open_picture: OpenPicture,
+    n_cells: int,
+    *,
+    known: Leaf | None = None,
+) -> Example | None:
+    """Return the leaf on which the concepts of its family show best, or None where no family has a leaf to show.
+
+    Parameters
+    ----------
+    n_cells
+        Cells along the longer side of the network's map.
+    known
+        The leaf that is known to be the best: no other is looked at.
+    """
     best: tuple[float, Example] | None = None
-    for listed in sorted(families, key=lambda each: (-weigh(each), each.slug))[:N_CANDIDATES]:
+    for listed in list_candidates(families):
+        if known is not None and listed.slug != known[0]:
+            continue
         family, specimens = read_family(listed.slug)
         for specimen, maps in _list_leaves(family, specimens)[:N_LEAVES]:
+            if known is not None and specimen.id != known[1]:
+                continue
             picture = open_picture(specimen.image)
             if picture is None:
                 continue
@@ -111,6 +133,53 @@ def choose_example(
             if best is None or merit > best[0]:
                 best = merit, Example(family, specimens, specimen, shown)
     return best[1] if best else None
+
+
+class Opening:
+    """Chooses the leaf that opens the atlas, and remembers from what it was chosen: some hundred pictures.
+
+    Parameters
+    ----------
+    run
+        Folder of the pictures.
+    made_by
+        What tells the code, what may be shown, and a family's record from what they were before, by slug.
+    known
+        What the last bake remembered, if any.
+
+    Attributes
+    ----------
+    remembered : dict or None
+        The same for the next one, once the leaf was chosen.
+    """
+
+    def __init__(self, run: Path, made_by: Callable[[str], str], known: Mapping[str, Any] | None) -> None:
+        self._run, self._made_by, self._known = run, made_by, known
+        self.remembered: Mapping[str, Any] | None = None
+
+    def choose(self, families: list[AtlasFamily], read_family: ReadFamily, n_cells: int) -> Example | None:
+        """Return what `choose_example` does, at once where it was chosen from the same before."""
+        made_by = [n_cells, *(self._made_by(each.slug) for each in list_candidates(families))]
+        known = self._known
+        if known is not None and known["made_by"] == made_by and known["pictures"] == self._hash(known["pictures"]):
+            self.remembered = known
+            leaf = known["leaf"]
+            look = partial(open_picture, self._run)
+            return choose_example(families, read_family, look, n_cells, known=(leaf[0], leaf[1])) if leaf else None
+        opened: list[str] = []
+
+        def look_into(source: str) -> NDArray[np.float64] | None:
+            opened.append(source)
+            return open_picture(self._run, source)
+
+        example = choose_example(families, read_family, look_into, n_cells)
+        leaf = [example.family.slug, example.specimen.id] if example else None
+        pictures = self._hash(source for source in opened if not source.startswith("data:"))
+        self.remembered = {"made_by": made_by, "pictures": pictures, "leaf": leaf}
+        return example
+
+    def _hash(self, paths: Iterable[str]) -> dict[str, str | None]:
+        return {path: hash_file(self._run / path) for path in paths}
 
 
 def _list_leaves(

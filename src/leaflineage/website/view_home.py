@@ -30,11 +30,10 @@ from leaflineage.website.scores import is_accentuated
 from leaflineage.website.striking import (
     HALF,
     N_OUTLINED,
-    OpenPicture,
+    Opening,
     ReadFamily,
     Shown,
     choose_concept,
-    choose_example,
 )
 from leaflineage.website.striking import Example as Chosen
 from leaflineage.website.view_families import explained_of
@@ -60,11 +59,11 @@ MIDDLE = 0.09  # of the picture, to either side of its middle, that is called so
 PLACES = (("top_left", "top", "top_right"), ("left", "middle", "right"), ("bottom_left", "bottom", "bottom_right"))
 
 
-def view_home(site: Site, read_family: ReadFamily, open_picture: OpenPicture) -> HomePage:
-    """Return the first page; ``read_family`` and ``open_picture`` open the few records and pictures that it needs."""
+def view_home(site: Site, read_family: ReadFamily, opening: Opening) -> HomePage:
+    """Return the first page; ``read_family`` reads the few records that it needs."""
     words, page, index = site.words, links.HOME, site.index
     built = [family for family in index.families if is_built(family)]
-    chosen = choose_example(built, read_family, open_picture, max(index.classifier.map_size))
+    chosen = opening.choose(built, read_family, max(index.classifier.map_size))
     others = [each for each in built if chosen is None or each.slug != chosen.family.slug]
     starts = spread(others if len(others) >= N_STARTS else built, N_STARTS)
     datasets, unknown = list_datasets(index)

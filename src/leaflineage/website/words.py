@@ -63,16 +63,22 @@ class Words:
         """Return the sentence at ``key`` with its places filled; markup in a place makes the result markup."""
         if not places and key in self._said:
             return self._said[key]
-        entry = self._find(key)
+        entry = self._found.get(key) or self._find(key)
         if isinstance(entry, dict) and "other" in entry:
             entry = entry["one"] if places.get("n") == 1 and "one" in entry else entry["other"]
         if not isinstance(entry, str):
             raise SiteError(f"{self.source}: {key!r} names a table where a sentence is wanted. Name one of its keys.")
-        filled = {name: write_integer(value) if type(value) is int else value for name, value in places.items()}
+        is_markup = False
+        for name, value in places.items():  # there are two hundred sentences on a page
+            kind = type(value)
+            if kind is int:
+                places[name] = write_integer(value)
+            elif kind is not str and isinstance(value, Markup):
+                is_markup = True
         try:
-            if any(isinstance(value, Markup) for value in places.values()):
-                return Markup(escape(entry)).format(**filled)
-            said = entry.format(**filled)
+            if is_markup:
+                return Markup(escape(entry)).format(**places)
+            said = entry.format(**places)
         except KeyError as gap:
             raise SiteError(
                 f"{self.source}: the sentence {key!r} has a place {gap} that the page does not fill. "

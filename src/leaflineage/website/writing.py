@@ -17,6 +17,7 @@ from leaflineage.errors import SiteError
 from leaflineage.website import links
 
 CHUNK = 1 << 20  # bytes
+Stamp = tuple[int, ...]  # of each folder the device, the inode, and when it last changed, by two clocks, in ns
 
 
 def read_former(out: Path) -> set[str]:
@@ -69,6 +70,10 @@ class Writer:
         What of it lies in the site already.
     pictures : set of str
         Paths, in the run, of the pictures among them.
+    hashes : dict
+        The sha256 of what was written or linked, by address; not of what was kept without a look into it.
+    copied : set of str
+        Folders of the run from which a file was copied, since it could not be linked.
     """
 
     def __init__(self, staging: Path, out: Path, run: Path) -> None:
@@ -78,15 +83,20 @@ class Writer:
         self.addresses: dict[str, int] = {}
         self.kept: set[str] = set()
         self.pictures: set[str] = set()
+        self.hashes: dict[str, str] = {}
+        self.copied: set[str] = set()
         self._folders: set[str] = set()
+        self._is_new = not out.is_dir()
 
     def open(self, address: str) -> Path:
         """Return the staged path of an address, its folder made."""
-        folder = address.rpartition("/")[0]
+        self._make_folder(address.rpartition("/")[0])
+        return self.staging / address
+
+    def _make_folder(self, folder: str) -> None:
         if folder not in self._folders:
             (self.staging / folder).mkdir(parents=True, exist_ok=True)
             self._folders.add(folder)
-        return self.staging / address
 
     def write(self, address: str, data: bytes) -> None:
         """Stage a file; no two files share an address."""
@@ -94,6 +104,7 @@ class Writer:
             raise SiteError(f"Two files would stand at {address}. This is a defect of the bake: report it.")
         self.open(address).write_bytes(data)
         self.addresses[address] = len(data)
+        self.hashes[address] = hashlib.sha256(data).hexdigest()
 
     def link_picture(self, path: str) -> None:
         """Stage a picture of the run, unless the site has it already."""
@@ -108,25 +119,63 @@ class Writer:
             ) from error
         self.pictures.add(path)
 
-    def keep_pictures(self, paths: Iterable[str]) -> None:
-        """Stage pictures of the run, unless the site has them already, which here most of tens of thousands are."""
-        run, media, stat = f"{self.run}/", f"{self.out}/{links.media('-')[:-1]}", os.stat
-        known, kept, pictures, prefix = self.addresses, self.kept, self.pictures, links.media("-")[:-1]
-        for path in paths:
-            if path in pictures:
+    def keep_pictures(self, folders: Mapping[str, Mapping[str, int]], stamps: Mapping[str, Stamp]) -> bool:
+        """Stage pictures of the run, unless the site has them already, which here most of tens of thousands are.
+
+        Parameters
+        ----------
+        folders
+            The size of each picture, by folder of the run and name.
+        stamps
+            What `stamp_folder` told of folders when their pictures were links of the run's: the pictures of one of
+            which it tells the same are so still, and are not looked at one by one.
+
+        Returns
+        -------
+        bool
+            Whether that was true of all folders.
+        """
+        media, stat, trusted = links.media("-")[:-1], os.stat, True
+        for folder, sizes in folders.items():
+            here, there = f"{self.run}/{folder}/", f"{self.out}/{media}{folder}/"
+            if folder in stamps and stamp_folder(here, there) == stamps[folder]:
+                lead = f"{media}{folder}/"
+                found = {lead + name: size for name, size in sizes.items()}
+                self.addresses.update(found)
+                self.kept.update(found)
+                self.pictures.update([f"{folder}/{name}" for name in sizes])
+                continue
+            trusted = False
+            for name in sizes:
+                path = f"{folder}/{name}"
+                if path in self.pictures:
+                    continue
+                try:
+                    first, second = stat(here + name), stat(there + name)
+                except OSError:
+                    self.link_picture(path)
+                    continue
+                if first.st_ino == second.st_ino and first.st_dev == second.st_dev:
+                    self.addresses[media + path] = first.st_size
+                    self.kept.add(media + path)
+                    self.pictures.add(path)
+                else:
+                    self.link_picture(path)
+        return trusted
+
+    def has_pictures(self, folders: Mapping[str, Mapping[str, int]], stamps: Mapping[str, Stamp]) -> bool:
+        """Return whether the site has pictures of the run as they are now; the arguments are `keep_pictures`'s."""
+        media = links.media("-")[:-1]
+        for folder, sizes in folders.items():
+            here, there = f"{self.run}/{folder}/", f"{self.out}/{media}{folder}/"
+            if folder in stamps and stamp_folder(here, there) == stamps[folder]:
                 continue
             try:
-                here, there = stat(run + path), stat(media + path)
+                if not all(is_linked(os.stat(here + name), there + name) for name in sizes):  # noqa: PTH116
+                    return False
             except OSError:
-                self.link_picture(path)
-                continue
-            if here.st_ino == there.st_ino and here.st_dev == there.st_dev:
-                address = prefix + path
-                known[address] = here.st_size
-                kept.add(address)
-                pictures.add(path)
-            else:
-                self.link_picture(path)
+                return False
+        return True
 
     def link_file(self, path: str, address: str) -> None:
         """Stage a file of the run, unless the site has it already; ``path`` is relative to the run.
@@ -137,11 +186,19 @@ class Writer:
             If it is not there.
         """
         source = f"{self.run}/{path}"  # there are tens of thousands, and pathlib takes ten times as long
-        found = os.stat(source)  # noqa: PTH116
-        if is_linked(found, f"{self.out}/{address}"):
+        found, self.hashes[address] = _look_into(source)
+        target = f"{self.out}/{address}"
+        if not self._is_new and is_linked(found, target):
             self.kept.add(address)
         else:
-            link_file(source, self.open(address))
+            self.kept.discard(address)
+            self._make_folder(address.rpartition("/")[0])
+            target = f"{self.staging}/{address}"
+            if link_file(source, target):
+                self.addresses[address] = found.st_size
+                return
+        if not os.path.samestat(found, os.stat(target)):  # noqa: PTH116
+            self.copied.add(path.rpartition("/")[0])
         self.addresses[address] = found.st_size
 
     def keep(self, addresses: Iterable[str]) -> bool:
@@ -165,8 +222,9 @@ class Writer:
         hashes = {}
         for address in sorted(self.addresses):
             kept = address in self.kept
-            if kept and address in known:
-                hashes[address] = known[address]
+            found = self.hashes.get(address) or (known.get(address) if kept else None)
+            if found is not None:
+                hashes[address] = found
                 continue
             with ((self.out if kept else self.staging) / address).open("rb") as stream:
                 hashes[address] = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -200,14 +258,44 @@ class Writer:
         return len(stale)
 
 
-def link_file(source: str, target: Path) -> None:
-    """Make a hard link, or a copy of the same time where the file system has none."""
+def _look_into(path: str) -> tuple[os.stat_result, str]:
+    """Return what the system knows of a file, and its sha256: of small files, twice as fast as through a stream."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        found = os.fstat(file)
+        most = max(4096, found.st_size + 1)
+        data = os.read(file, most)
+        digest = hashlib.sha256(data)
+        while len(data) == most:
+            data = os.read(file, most)
+            digest.update(data)
+        return found, digest.hexdigest()
+    finally:
+        os.close(file)
+
+
+def link_file(source: str, target: str) -> bool:
+    """Make a hard link, or a copy of the same time where the file system has none; return whether a link was made."""
     try:
         os.link(source, target)
     except FileExistsError:  # another family's pages show it too
-        return
+        return False
     except OSError:
         shutil.copy2(source, target)
+        return False
+    return True
+
+
+def stamp_folder(*folders: str) -> Stamp:
+    """Return which folders these are and when one of them last got or lost a file; nothing where one is missing."""
+    stamp = []
+    for folder in folders:
+        try:
+            found = os.stat(folder)  # noqa: PTH116
+        except OSError:
+            return ()
+        stamp += [found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
+    return tuple(stamp)
 
 
 def is_linked(here: os.stat_result, target: str) -> bool:
@@ -224,6 +312,15 @@ def is_linked(here: os.stat_result, target: str) -> bool:
 def is_same(first: Path, second: Path) -> bool:
     """Return whether two files are one, or hold the same bytes."""
     return first.samefile(second) or filecmp.cmp(first, second, shallow=False)
+
+
+def hash_file(path: Path) -> str | None:
+    """Return the sha256 of a file, None where it is not there."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def pack(source: Path, target: Path) -> tuple[int, str]:
