@@ -100,7 +100,7 @@ def read_site(site: Path, root: Path) -> None:
         overrides = (f"specimens.root={root}", "classifier.source=herbarium")
         read_catalogue(site, rebuild_config(site, run, atlas, overrides, "cpu", known=SETTINGS), atlas, root=root)
 
-    ids: dict[str, set[str]] = {}
+    ids: dict[str, frozenset[str]] = {}
     hold(
         lambda: [str(each) for each in check_data(site, ids)],
         lambda: [str(each) for each in check_publishing(site)],

@@ -365,7 +365,7 @@ def _bake_again(run: Path, out: Path | None, given: dict[str, Any], jobs: int = 
         settings = Store(run).read_json(SITE_RECORD, "site").get("settings", {})
     settings.update({key: value for key, value in given.items() if value is not None})
     report = bake_site(run, out, jobs=jobs, **SiteSection.model_validate(settings).model_dump())
-    problems = check_site(report.site)
+    problems = check_site(report.site, jobs=jobs)
     if problems:
         lines = [f"{report.site} is written, and is wrong:", *(f"  - {each}" for each in problems[:20])]
         raise SiteError("\n".join(lines))
@@ -507,7 +507,7 @@ def check(site: Path, publish: bool) -> None:
     from leaflineage.website.check import check_site
     from leaflineage.website.publishing import check_publishing
 
-    problems = check_site(site)
+    problems = check_site(site, jobs=0)
     if publish:
         problems += check_publishing(site)
     if problems:

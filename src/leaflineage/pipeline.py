@@ -467,7 +467,7 @@ def bake_site(config: Config, run: Path, *, out: Path, reporter: Reporter) -> tu
         on_page=lambda page: reporter.advance("bake", page),
     )
     reporter.finish("bake", time.monotonic() - began)
-    return baked, [str(problem) for problem in check_site(out)]
+    return baked, [str(problem) for problem in check_site(out, jobs=config.run.jobs)]
 
 
 def hash_site_inputs(store: Store, config: Config, site: Path) -> str:

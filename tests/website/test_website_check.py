@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from leaflineage.errors import SiteError
-from leaflineage.website import links
+from leaflineage.website import check, links
 from leaflineage.website.check import check_site
 
 PAGE = "families/betulaceae/index.html"
@@ -158,6 +158,29 @@ def test_a_family_absent_without_a_reason_is_found(site_copy: Path) -> None:
     atlas["families"].append({**missing, "slug": "nowhere", "missing": "too few"})
     path.write_text(json.dumps(atlas))
     assert rules(site_copy) == [(links.ATLAS_DATA, "absent-family")] * 2
+
+
+def test_processes_find_what_one_finds(site_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(site_copy, PAGE, "</main>", '<a href="../../method.html#nowhere">x</a><a href="nowhere.html">x</a></main>')
+    plant(site_copy, "method.html", "<title>", "<title>x</title><title>")
+    monkeypatch.setattr(check, "LEAST_PAGES", 1)
+    monkeypatch.setattr(check, "CHUNK", 3)
+    found = check_site(site_copy, jobs=2)
+    assert [each.rule for each in found if each.page == PAGE] == ["dead-anchor", "dead-link"]
+    assert found == check_site(site_copy)
+
+
+@pytest.mark.parametrize("address", ["..", "../..", "../../", "./", "", "?all#main", "../../data/"])
+def test_a_link_to_a_folder_leads_to_its_page(site_copy: Path, address: str) -> None:
+    plant(site_copy, PAGE, "</main>", f'<a href="{address}">x</a></main>')
+    assert rules(site_copy) == ([(PAGE, "dead-link")] if "data" in address else [])  # data/ holds no page
+
+
+def test_a_file_that_is_linked_from_elsewhere_is_none_of_the_site(site_copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside.html").write_text("outside")
+    (site_copy / "inside.html").symlink_to(tmp_path / "outside.html")
+    plant(site_copy, PAGE, "</main>", '<a href="../../inside.html">x</a></main>')
+    assert rules(site_copy) == [(PAGE, "dead-link")]
 
 
 def test_a_heavy_site_is_found(site: Path) -> None:

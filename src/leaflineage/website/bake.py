@@ -451,7 +451,11 @@ def hash_code() -> str:
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parent
     folders = (find_resource("templates"), find_resource("locale"), package)
-    for path in [*(path for folder in folders for path in sorted(folder.rglob("*"))), package.parent / "records.py"]:
+    for path in [
+        *(path for folder in folders for path in sorted(folder.rglob("*"))),
+        package.parent / "records.py",
+        package.parent / "workers.py",
+    ]:
         if path.is_file() and path.suffix in (".html", ".toml", ".py"):
             digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

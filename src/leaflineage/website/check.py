@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
+import os
+import posixpath
 import re
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,7 @@ from leaflineage.errors import SiteError
 from leaflineage.website import links
 from leaflineage.website.context import base_path_of
 from leaflineage.website.page_reader import PageContent, read_page
+from leaflineage.workers import heed_parent
 
 TOLERANCE = 1e-5
 DEFAULT_BUDGET_MB = 300.0
@@ -35,6 +41,9 @@ GENERIC_ALT = re.compile(
     re.IGNORECASE,
 )
 PICTURE_NAME = re.compile(r"\S+\.(?:webp|png|jpe?g|gif|svg)", re.IGNORECASE)
+Anchor = tuple[str, str]  # an address with a fragment, and the page that it leads to
+LEAST_PAGES = 400  # that are shared out over processes, which take half a second to start
+CHUNK = 50  # pages a process reads at a time
 BYTES_A_CONCEPT = 8_000  # of a family's page, which has ten concepts or more
 
 
@@ -50,7 +59,7 @@ class Problem:
         return f"{self.page}: {self.rule}: {self.message}"
 
 
-def check_site(site: Path, *, budget_mb: float | None = None) -> list[Problem]:
+def check_site(site: Path, *, budget_mb: float | None = None, jobs: int = 1) -> list[Problem]:
     """Return all defects of a baked site, in order of page.
 
     Parameters
@@ -59,6 +68,9 @@ def check_site(site: Path, *, budget_mb: float | None = None) -> list[Problem]:
         The baked folder.
     budget_mb : float, optional
         Weight it may have, in millions of bytes; what it was baked with unless given.
+    jobs : int
+        Processes that read a large site; 0 for one a core. More than one wants to be called from under
+        ``if __name__ == "__main__":``.
 
     Raises
     ------
@@ -68,29 +80,102 @@ def check_site(site: Path, *, budget_mb: float | None = None) -> list[Problem]:
     if not (site / links.HOME).is_file():
         raise SiteError(f"{site} should be a baked site and holds no index.html. Bake it first, or name its folder.")
     manifest = read_manifest(site)
-    base_path = _read_base_path(manifest.get("base_url"))
-    pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
-    ids: dict[str, set[str]] = {}
+    files = list_files(site)
+    place = _Place(site, frozenset(files), _read_base_path(manifest.get("base_url")))
+    pages = [name for name in files if name.endswith(".html")]
+    ids: dict[str, frozenset[str]] = {}
     titles: dict[str, str] = {}
+    asked: list[tuple[str, list[Anchor]]] = []
     problems: list[Problem] = []
-    for page in pages:
-        content = read_page(site / page)
-        ids[page] = {*content.ids, *content.choices}
-        problems += check_head(page, content, titles)
-    for page in pages:
-        content = read_page(site / page)
-        problems += check_links(site, page, content, ids, base_path)
-        problems += check_loads(site, page, content, base_path)
-        problems += check_images(page, content)
-        problems += check_ids(page, content)
-        problems += check_markup(page, content)
-    problems += check_statics(site)
+    for look in _look_at_all(place, pages, jobs or os.cpu_count() or 1):
+        ids[look.page] = look.ids
+        problems += [*look.problems, *check_title(look.page, look.title, titles)]
+        asked.append((look.page, look.anchors))
+    problems += [each for page, anchors in asked for each in check_anchors(page, anchors, ids)]
+    problems += check_statics(place)
     problems += check_data(site, ids)
     stated = manifest.get("budget_mb")
     stated = stated if isinstance(stated, (int, float)) and 0 < stated < math.inf else DEFAULT_BUDGET_MB
     budget = budget_mb if budget_mb is not None else stated
     problems += check_weight(site, budget)
     return sorted(problems, key=lambda each: (each.page, each.rule, each.message))
+
+
+def list_files(site: Path) -> list[str]:
+    """Return the addresses of a site's files, in order; what is linked from elsewhere is no part of it."""
+    found, folders = [], [""]
+    while folders:
+        inside = folders.pop()
+        with os.scandir(site / inside) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{inside}{entry.name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    found.append(f"{inside}{entry.name}")
+    return sorted(found)
+
+
+# --- a page at a time ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A site: its folder, the addresses of its files, the path that it is published under."""
+
+    site: Path
+    files: frozenset[str]
+    base_path: str | None
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a page is seen to be: what is wrong with it alone, and what other pages may ask of it or it of them."""
+
+    page: str
+    title: str
+    ids: frozenset[str]
+    problems: list[Problem]
+    anchors: list[Anchor]
+
+
+def _look_at_all(place: _Place, pages: list[str], jobs: int) -> Iterable[_Look]:
+    """Yield what each page is seen to be, in order; processes read a large site."""
+    if jobs == 1 or len(pages) < LEAST_PAGES:
+        yield from (_look(place, page) for page in pages)
+        return
+    chunks = [pages[start : start + CHUNK] for start in range(0, len(pages), CHUNK)]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start, initargs=(place,)) as pool:
+        for looks in pool.map(_look_at_chunk, chunks):
+            yield from looks
+
+
+_places: list[_Place] = []  # of a process that reads pages: the one site
+
+
+def _start(place: _Place) -> None:
+    heed_parent()
+    _places.append(place)
+
+
+def _look_at_chunk(pages: list[str]) -> list[_Look]:
+    return [_look(_places[0], page) for page in pages]
+
+
+def _look(place: _Place, page: str) -> _Look:
+    content = read_page(place.site / page)
+    ids = frozenset({*content.ids, *content.choices})
+    dead, anchors = check_links(place, page, content)
+    problems = [
+        *check_head(page, content),
+        *dead,
+        *check_anchors(page, [each for each in anchors if each[1] == page], {page: ids}),
+        *check_loads(place, page, content),
+        *check_images(page, content),
+        *check_ids(page, content),
+        *check_markup(page, content),
+    ]
+    return _Look(page, content.title, ids, problems, [each for each in anchors if each[1] != page])
 
 
 def read_manifest(site: Path) -> dict[str, Any]:
@@ -115,27 +200,25 @@ def is_foreign(address: str) -> bool:
     return bool(parts.netloc) or parts.scheme in ("http", "https", "ws", "wss", "ftp")
 
 
-def resolve(site: Path, page: str, address: str, base_path: str | None) -> Path | None:
-    """Return the file an address leads to, or None where it leaves the site."""
+def resolve(place: _Place, page: str, address: str) -> str | None:
+    """Return the address of the file that a link leads to, or None where it leads to none of the site."""
     path = unquote(urlsplit(address).path)
     if path.startswith("/"):
-        if base_path is None or not path.startswith(base_path):
+        if place.base_path is None or not path.startswith(place.base_path):
             return None
-        target = site / path[len(base_path) :]
+        target = posixpath.normpath(path[len(place.base_path) :] or ".")
     else:
-        target = (site / page).parent / path if path else site / page
-    resolved, root = target.resolve(), site.resolve()
-    if resolved != root and root not in resolved.parents:
-        return None
-    return resolved / "index.html" if resolved.is_dir() else resolved
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(page), path)) if path else page
+    if target in place.files:
+        return target
+    index = links.HOME if target == "." else f"{target}/index.html"
+    return index if index in place.files else None
 
 
-def check_links(
-    site: Path, page: str, content: PageContent, ids: dict[str, set[str]], base_path: str | None
-) -> list[Problem]:
-    """Return links that lead nowhere, and anchors that are not there."""
-    problems = []
-    root = site.resolve()
+def check_links(place: _Place, page: str, content: PageContent) -> tuple[list[Problem], list[Anchor]]:
+    """Return links that lead nowhere; and of the others, those that name a place in a page."""
+    problems: list[Problem] = []
+    anchors: list[Anchor] = []
     for address in dict.fromkeys(content.anchors):
         parts = urlsplit(address)
         if is_foreign(address) or parts.scheme in ("mailto", "data", "tel"):
@@ -143,19 +226,26 @@ def check_links(
         if parts.scheme:
             problems.append(Problem(page, "dead-link", f"{address} is no address a page may link to."))
             continue
-        target = resolve(site, page, address, base_path)
-        if target is None or not target.is_file():
+        target = resolve(place, page, address)
+        if target is None:
             problems.append(Problem(page, "dead-link", f"{address} leads to no file of the site. Bake again."))
         elif parts.fragment:
-            name = target.relative_to(root).as_posix()
-            # "betulaceae+ulmaceae" and "family=betulaceae" are options of pages that keep what is chosen there.
-            named = {each.rpartition("=")[2] for each in unquote(parts.fragment).split("+")}
-            if not named <= ids.get(name, set()):
-                problems.append(Problem(page, "dead-anchor", f"{address}: {name} has no such id."))
+            anchors.append((address, target))
+    return problems, anchors
+
+
+def check_anchors(page: str, anchors: Iterable[Anchor], ids: Mapping[str, frozenset[str]]) -> list[Problem]:
+    """Return links of a page to places that their pages do not have."""
+    problems = []
+    for address, target in anchors:
+        # "betulaceae+ulmaceae" and "family=betulaceae" are options of pages that keep what is chosen there.
+        named = {each.rpartition("=")[2] for each in unquote(urlsplit(address).fragment).split("+")}
+        if not named <= ids.get(target, frozenset()):
+            problems.append(Problem(page, "dead-anchor", f"{address}: {target} has no such id."))
     return problems
 
 
-def check_loads(site: Path, page: str, content: PageContent, base_path: str | None) -> list[Problem]:
+def check_loads(place: _Place, page: str, content: PageContent) -> list[Problem]:
     """Return what the page would load from another host, or cannot load at all."""
     problems = []
     styled = [("style", found) for text in content.styles for found in find_style_urls(text)]
@@ -165,9 +255,7 @@ def check_loads(site: Path, page: str, content: PageContent, base_path: str | No
         if is_foreign(address):
             message = f"<{tag}> asks another host: {address}. Put the file into the site."
             problems.append(Problem(page, "third-party", message))
-            continue
-        target = resolve(site, page, address, base_path)
-        if target is None or not target.is_file():
+        elif resolve(place, page, address) is None:
             rule = "missing-image" if tag in ("img", "image", "source") else "dead-link"
             problems.append(Problem(page, rule, f"<{tag}> loads {address}, which is not in the site. Bake again."))
     return problems
@@ -190,8 +278,8 @@ def check_images(page: str, content: PageContent) -> list[Problem]:
     return problems
 
 
-def check_head(page: str, content: PageContent, titles: dict[str, str]) -> list[Problem]:
-    """Return what the page does not say of itself; its title joins ``titles`` ({title: page})."""
+def check_head(page: str, content: PageContent) -> list[Problem]:
+    """Return what the page does not say of itself."""
     problems = []
     if not content.has_policy:
         problems.append(Problem(page, "no-policy", "the page has no Content-Security-Policy. Take it from base.html."))
@@ -199,12 +287,15 @@ def check_head(page: str, content: PageContent, titles: dict[str, str]) -> list[
         problems.append(Problem(page, "no-language", "<html> has no lang."))
     if not content.title:
         problems.append(Problem(page, "no-title", "the page has no title."))
-    elif content.title in titles:
-        message = f"{titles[content.title]} has the same title: {content.title!r}."
-        problems.append(Problem(page, "duplicate-title", message))
-    else:
-        titles[content.title] = page
     return problems
+
+
+def check_title(page: str, title: str, titles: dict[str, str]) -> list[Problem]:
+    """Return that another page has the title of this one, which joins ``titles`` ({title: page})."""
+    first = titles.setdefault(title, page)
+    if not title or first == page:
+        return []
+    return [Problem(page, "duplicate-title", f"{first} has the same title: {title!r}.")]
 
 
 def check_markup(page: str, content: PageContent) -> list[Problem]:
@@ -235,26 +326,24 @@ def find_style_urls(text: str) -> list[str]:
     return [first or second for first, second in URL_IN_STYLE.findall(text)]
 
 
-def check_statics(site: Path) -> list[Problem]:
+def check_statics(place: _Place) -> list[Problem]:
     """Return style sheets and scripts that ask another host, or load what is not there."""
     problems = []
-    for path in sorted(site.rglob("*.css")):
-        name = path.relative_to(site).as_posix()
-        for address in find_style_urls(path.read_text(encoding="utf-8")):
+    for name in sorted(each for each in place.files if each.endswith(".css")):
+        for address in find_style_urls((place.site / name).read_text(encoding="utf-8")):
             if address.startswith(("data:", "#")):
                 continue
             if is_foreign(address):
                 problems.append(Problem(name, "third-party", f"the style asks another host: {address}."))
-            elif not (target := resolve(site, name, address, None)) or not target.is_file():
+            elif resolve(place, name, address) is None:
                 problems.append(Problem(name, "missing-image", f"the style loads {address}, which is not there."))
-    for path in sorted(site.rglob("*.js")):
-        name = path.relative_to(site).as_posix()
-        if URL_IN_SCRIPT.search(path.read_text(encoding="utf-8")):
+    for name in sorted(each for each in place.files if each.endswith(".js")):
+        if URL_IN_SCRIPT.search((place.site / name).read_text(encoding="utf-8")):
             problems.append(Problem(name, "third-party", "the script asks another host."))
     return problems
 
 
-def check_data(site: Path, ids: dict[str, set[str]]) -> list[Problem]:
+def check_data(site: Path, ids: Mapping[str, frozenset[str]]) -> list[Problem]:
     """Return families whose shares do not sum to 1, or that are absent without a reason."""
     page = links.ATLAS_DATA
     try:
@@ -264,7 +353,7 @@ def check_data(site: Path, ids: dict[str, set[str]]) -> list[Problem]:
         return [Problem(page, "dead-link", message)]
 
 
-def _check_families(site: Path, families: Any, ids: dict[str, set[str]]) -> list[Problem]:
+def _check_families(site: Path, families: Any, ids: Mapping[str, frozenset[str]]) -> list[Problem]:
     page, problems = links.ATLAS_DATA, []
     for family in families:
         name, slug = family.get("name"), family.get("slug")

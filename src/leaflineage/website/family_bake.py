@@ -27,6 +27,7 @@ from leaflineage.website.rendering import make_renderer
 from leaflineage.website.rights import hide_specimens, redact_importances
 from leaflineage.website.surroundings import Shared, Surroundings
 from leaflineage.website.writing import Writer
+from leaflineage.workers import heed_parent
 
 CHUNK = 6  # families a task: they share much of their surroundings
 LEAST_FAMILIES = 18  # below, starting processes takes longer than they save
@@ -223,6 +224,7 @@ _bakers: list[FamilyBaker] = []  # the one of a process of the pool, once it has
 
 
 def _start(shared: Queue[Shared], staging: Path, out: Path, run: Path) -> None:
+    heed_parent()
     _tools[:] = [shared, staging, out, run]
     gc.disable()
 
