@@ -104,9 +104,9 @@ def build(numbers: Sequence[int]) -> None:
     from leaflineage.config import load_config
     from leaflineage.costs import count_work
     from leaflineage.pipeline import build as build_atlas
-    from leaflineage.timing import time_classifier
     from leaflineage.stages.context import Context
     from leaflineage.store import Store
+    from leaflineage.timing import time_classifier
 
     config = load_config(ROOT / "configs" / "tiny.toml", overrides=Build(*numbers).list_overrides())
     with tempfile.TemporaryDirectory(prefix="leaflineage-scale-") as folder:
