@@ -187,7 +187,7 @@ def test_a_picture_that_fails_is_drawn_again_apart_from_other_concepts_and_the_b
     monkeypatch.setattr(visualize, "judge_family", lambda *_: PASSED)
     plant_scores(monkeypatch, [PASSED, WEAK, PASSED], [second_score], [PASSED])
     payload, files = visualize.run(make_context(tiny_copy, steps))
-    assert counted == [1, 3, 1]
+    assert counted == [3, 1, 1]
     first, again = (f"{FOLDER}/visualizations/{names[1]}{end}.webp" for end in ("", "-again"))
     assert {first, again} <= set(files)  # another build need draw neither
     found = payload["visualizations"][names[1]]
@@ -384,7 +384,7 @@ def test_a_picture_that_never_takes_off_begins_again_from_other_seeds(
     with monkeypatch.context() as patch:
         patch.setattr(visualizing, "took_off", lambda picture, direction: False)
         payload, _ = visualize.run(make_context(tiny_copy, steps))
-    assert counted == [1, 1, 1, 3, 3, 3]
+    assert counted == [3, 3, 3, 1, 1, 1]
     for name, found in payload["visualizations"].items():
         assert found[-1]["seed"] == derive_seed(derive_seed(0, "fagaceae", name, 0), 2)
     counted.clear()
@@ -397,7 +397,7 @@ def test_a_picture_of_few_steps_is_not_expected_to_take_off(
 ) -> None:
     monkeypatch.setattr(visualizing, "took_off", lambda picture, direction: False)
     visualize.run(make_context(tiny_copy, "visualize.steps=2"))
-    assert counted == [1, 3]
+    assert counted == [3, 1]
 
 
 def test_a_picture_took_off_where_its_activations_lean_towards_its_direction() -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from leaflineage.records import AtlasFamily, AtlasSpecimen, CurvePoint, FidelityCurve
@@ -119,6 +118,8 @@ def place_on_grid(places: Sequence[Point], columns: int, rows: int) -> list[tupl
 @cache
 def _find_solver() -> Callable[[NDArray[np.float64]], tuple[Any, Any]]:
     """Return SciPy's solver of assignment problems, without the rest of its package, which takes half a second."""
+    import scipy  # when a page wants it: the commands that bake nothing start without
+
     folder = Path(scipy.__file__).parent / "optimize"
     found = importlib.machinery.PathFinder.find_spec("_lsap", [str(folder)])
     if found is not None and found.loader is not None and "scipy.optimize" not in sys.modules:
