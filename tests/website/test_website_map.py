@@ -121,6 +121,11 @@ def wait_for_view(page: Any, is_there: Callable[[dict[str, float]], bool]) -> di
     return view_of(page)
 
 
+def wait_until_drawn(page: Any) -> None:
+    """Wait until the map has its size: before that nothing lies under the pointer."""
+    page.wait_for_function("document.querySelector('canvas').width !== 300")  # a canvas's own
+
+
 def wait_for_whole(page: Any) -> None:
     page.wait_for_url(lambda url: "z=" not in url)
 
@@ -184,6 +189,7 @@ def test_the_map_goes_by_buttons_keys_wheel_and_drag(site: Path, run_folder: Pat
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/{links.concept_page(concept.id)}")
         page.go_back()
+        wait_until_drawn(page)
         wait_for_view(page, lambda view: view["z"] == pytest.approx(4, abs=0.01))
         page.mouse.click(*middle)
         page.wait_for_url(f"**/{links.concept_page(concept.id)}")
