@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,13 @@ def test_a_record_that_says_something_else_and_one_that_is_gone_are_named(tiny_c
     assert "families/ginkgoaceae/zones.json is damaged" in found
     assert sum(each.startswith("specimens/Ginkgoaceae/") and each.endswith("is missing") for each in found) == 1
     assert len(found) == 4
+
+
+def test_a_pipe_in_a_record_s_place_is_damage_and_is_not_waited_for(tiny_copy: Path) -> None:
+    record = tiny_copy / "families/betulaceae/crops.json"
+    record.unlink()
+    os.mkfifo(record)
+    assert "families/betulaceae/crops.json is damaged" in list_problems(check_run(tiny_copy))["bytes"]
 
 
 def test_cells_that_were_dropped_are_not_missed(tiny_run: Path) -> None:

@@ -357,7 +357,7 @@ def _check_families(source: _Source, choice: Choice, say: Say) -> list[Level]:
     pictures.said = (
         f"{n_pictures} pictures of the same families, sent through the classifier again; none was drawn again"
     )
-    if not n_pictures and not pictures.problems:
+    if not n_specimens and not pictures.problems:
         pictures.reached = False
         pictures.said = "none was looked at, for no family's numbers were computed"
     return [numbers, pictures]
