@@ -18,10 +18,11 @@ from leaflineage.website.context import list_all_crops
 from leaflineage.website.rights import EVERYTHING, Rights, hide_specimens
 
 R = TypeVar("R", bound=pydantic.BaseModel)
-INDEX_DROPS: dict[str, Any] = {
-    "contributions": {},
-    "contribution_intervals": {},
-}  # of concepts; their families' records have them
+# Of a concept in the index: the rest stands in its family's record, and a page that asks for it is made from that.
+LISTED = (
+    "id", "uid", "concept_index", "rank", "children", "name", "importance", "n_dominated", "flags", "position",
+    "visualizations", "off_leaf_share", "foreign_share", "border_share", "source_auc", "told_source",
+)  # fmt: skip
 OPENING, CLOSING = b' "families": [\n', (b"  }\n", b"  },\n")  # as the store lays out the list of families
 NO_FIELDS: set[str] = set()
 PLAIN = frozenset({float, int, bool, type(None)})
@@ -125,7 +126,10 @@ def _read_index(path: Path) -> Index:
 
 
 def make_slim(record: R) -> R:
-    """Return the same record with shared texts, less of the memory that validation leaves, and no `INDEX_DROPS`."""
+    """Return the same record with shared texts, less of the memory that validation leaves, and of concepts what is `LISTED` alone.
+
+    To ask such a concept for more is an AttributeError.
+    """
     return cast(R, _slim(record))
 
 
@@ -140,10 +144,10 @@ def _slim(value: Any) -> Any:
     if kind is dict:
         return {sys.intern(key): each if type(each) in PLAIN else _slim(each) for key, each in value.items()}
     slim = kind.__new__(kind)
-    drops = INDEX_DROPS if kind is AtlasConcept else {}
-    for name, each in value.__dict__.items():  # set one by one, all records of a kind share their names
-        kept = drops[name] if name in drops else each if type(each) in PLAIN else _slim(each)
-        object.__setattr__(slim, name, kept)
+    held = value.__dict__
+    for name in LISTED if kind is AtlasConcept else held:  # set one by one, all records of a kind share their names
+        each = held[name]
+        object.__setattr__(slim, name, each if type(each) in PLAIN else _slim(each))
     for name, shared in (("fields_set", NO_FIELDS), ("extra", None), ("private", None)):
         object.__setattr__(slim, f"__pydantic_{name}__", shared)
     return slim

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from leaflineage.records import AtlasConcept, AtlasFamily, AtlasSpecimen, Crop, FamilyRecord, Index, Thumbnails
+from leaflineage.records import (
+    AtlasConcept,
+    AtlasFamily,
+    AtlasSpecimen,
+    Crop,
+    FamilyRecord,
+    Index,
+    Thumbnails,
+    Visualization,
+)
 
 Images = Literal["all", "licensed", "none"]
 WITHDRAWN = "withdrawn.txt"  # in the run
@@ -112,9 +121,11 @@ def hide_listed(family: AtlasFamily, rights: Rights, allowed: Container[str], na
     sheet = family.thumbnails
     if sheet is not None and not rights.shows_sheet(sheet, names):
         sheet = None
-    concepts = [
-        hide_of_concept(each, allowed.__contains__) if each.visualizations else each for each in family.concepts
-    ]
+    concepts = []
+    for concept in family.concepts:
+        pictures = _list_shown(concept, allowed.__contains__)
+        is_whole = len(pictures) == len(concept.visualizations)
+        concepts.append(concept if is_whole else concept.model_copy(update={"visualizations": pictures}))
     kept = family.representative if family.representative is not None and family.representative in allowed else None
     mistakes = [each for each in family.mistakes if each.specimen in allowed]
     update = {"thumbnails": sheet, "concepts": concepts, "representative": kept, "mistakes": mistakes}
@@ -140,12 +151,17 @@ def hide_of_concept(concept: AtlasConcept, is_shown: Callable[[str], bool]) -> A
     if recursion is not None:
         inside = [each.model_copy(update=keep(each.crops)) for each in recursion.subconcepts]
         recursion = recursion.model_copy(update={"subconcepts": inside})
-    pictures = [
+    pictures = _list_shown(concept, is_shown)
+    return concept.model_copy(update={"recursion": recursion, "visualizations": pictures, **keep(concept.crops)})
+
+
+def _list_shown(concept: AtlasConcept, is_shown: Callable[[str], bool]) -> list[Visualization]:
+    """Return a concept's visualizations without crops, made clearer, of specimens that are not shown."""
+    return [
         each
         for each in concept.visualizations
         if each.kind != "accentuation" or (each.specimen is not None and is_shown(each.specimen))
     ]
-    return concept.model_copy(update={"recursion": recursion, "visualizations": pictures, **keep(concept.crops)})
 
 
 def hide_queries(index: Index, rights: Rights) -> list[AtlasSpecimen]:
