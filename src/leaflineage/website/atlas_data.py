@@ -25,7 +25,7 @@ Part = Path | Span  # a file of its own, or where it lies in the copy that is th
 
 def encode_family(family: AtlasFamily) -> bytes:
     """Return a family as its line in the data."""
-    return _relocate(_encode(family.model_dump(mode="json")))
+    return _relocate(family.model_dump_json().encode("utf-8"))
 
 
 def encode_specimens(specimens: Iterable[AtlasSpecimen], with_page: Container[str]) -> bytes:
@@ -39,7 +39,7 @@ def encode_specimens(specimens: Iterable[AtlasSpecimen], with_page: Container[st
         left_out: dict[str, Any] = {"heatmaps": []}
         if each.id not in with_page:
             left_out |= {"neighbours": [], "importances": {}, "contributions": {}}
-        lines.append(_encode({**each.model_dump(mode="json", exclude=set(left_out)), **left_out}))
+        lines.append(each.model_copy(update=left_out).model_dump_json().encode("utf-8"))
     return _relocate(b",".join(lines))
 
 

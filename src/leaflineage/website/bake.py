@@ -7,8 +7,8 @@ the end: a bake that fails leaves the former site as it was. Pictures are hard l
 
 from __future__ import annotations
 
+import gc
 import hashlib
-import json
 import os
 import shutil
 import time
@@ -23,7 +23,7 @@ from leaflineage.records import Index
 from leaflineage.resources import find_resource
 from leaflineage.website import links
 from leaflineage.website.atlas_data import Part, write_atlas
-from leaflineage.website.comparing import ComparedFamily, Pairs, list_pairs, parse_compared
+from leaflineage.website.comparing import Pairs, list_pairs, parse_compared
 from leaflineage.website.contents import (
     hold_slugs,
     hold_unique,
@@ -39,22 +39,24 @@ from leaflineage.website.contents import (
 from leaflineage.website.context import Site, is_built, make_url
 from leaflineage.website.facts import RecordFacts
 from leaflineage.website.family_bake import PARTS, Workers, list_parts, write_parts
+from leaflineage.website.holdings import pack_files
 from leaflineage.website.linked import write_citation
-from leaflineage.website.manifest import encode_manifest, read_hashes
+from leaflineage.website.listing import write_lists
+from leaflineage.website.manifest import describe_run
 from leaflineage.website.reading import read_index
 from leaflineage.website.rendering import make_renderer
 from leaflineage.website.rights import WITHDRAWN, Images, Rights, read_withdrawn, redact_specimens
 from leaflineage.website.search import make_script_words, make_search_index
 from leaflineage.website.shown import hide_in_index, list_shown
-from leaflineage.website.state import BakeState, FamilyState, forget_state, list_folders, read_state, write_state
+from leaflineage.website.state import NAILED, BakeState, FamilyState, forget_state, read_state, write_state
 from leaflineage.website.striking import Opening
 from leaflineage.website.styles import list_sheets, make_sheet
 from leaflineage.website.surroundings import Surveyor, hash_facts
-from leaflineage.website.unchanged import Whole, hash_read, is_unchanged
-from leaflineage.website.view_compare import make_compare_pages
+from leaflineage.website.unchanged import NUMBERS, Whole, hash_read, is_unchanged
+from leaflineage.website.view_compare import list_compare_pages, view_compare
 from leaflineage.website.view_map import make_map_data
 from leaflineage.website.words import Words
-from leaflineage.website.writing import Writer, fold_files, hash_file, pack, read_former, write_robots, write_sitemap
+from leaflineage.website.writing import Writer, hash_file, pack, read_former, write_robots, write_sitemap
 
 SITE_SCHEMA = "leaflineage.site/1"
 
@@ -137,7 +139,9 @@ def bake(
     made_by = hash_facts([hash_code(), hash_statics(), settings])
     if state.whole is not None and is_unchanged(run, out, state, made_by):
         whole = Whole.parse(state.whole)
-        _tell(on_page, [*(page for each in state.families.values() for page in each.list_files()[0]), *whole.others])
+        for each in state.families.values():
+            _tell_family(on_page, each)
+        _tell(on_page, whole.others)
         return BakeReport(**{"site": out, **whole.told, "budget_mb": budget_mb, "notes": tuple(whole.told["notes"])})
     read = hash_read(run)
     staging = out.with_name(out.name + ".part")
@@ -146,63 +150,60 @@ def bake(
             workers.start(_count_families(run))
         known = _look_at_run(run, state, workers, base_url=base_url, repository=repository, images=images)
         site = known.site
+        gc.freeze()  # it stays: without this a tenth of the time goes into looking through it for rubbish
         former = read_former(out)
         shutil.rmtree(staging, ignore_errors=True)
         writer = Writer(staging, out, run)
         try:
             families = _write_families(known, writer, state, workers, on_page=on_page)
+            compared = _write_comparisons(known, writer, state, on_page=on_page)
             families = _write_others(known, writer, families, on_page=on_page)
-            manifest = {
+            said = {
                 "schema": SITE_SCHEMA,
                 "base_url": base_url,
                 "budget_mb": budget_mb,
                 "drawn": site.index.drawn,
                 "images": images,
-                "files": fold_files([*writer.addresses, links.MANIFEST, links.HASHES]),
             }
-            writer.write(links.MANIFEST, (json.dumps(manifest, separators=(",", ":")) + "\n").encode("utf-8"))
-            known_hashes = read_hashes(out) if state.families else {}  # of what stays, as it was baked
-            hashes = writer.hash_files(known_hashes)
-            writer.write(links.HASHES, encode_manifest(run, hashes))
+            packets = [*(each.packed for each in families.values()), pack_files(writer.addresses, writer.hashes)]
+            listed = write_lists(writer, packets, former, said=said, run=describe_run(run))
             forget_state(run)
-            n_removed = writer.move_into_place(former)
+            writer.move_into_place(listed.stale)
         except ArithmeticError as error:
             raise ArtifactError(
                 f"Numbers that can be written and drawn were wanted, and one in index.json or in a family's record is "
                 f"beyond all measure ({error}). Run the stage collect again."
             ) from error
         finally:
+            gc.unfreeze()
             shutil.rmtree(staging, ignore_errors=True)
     for slug, each in families.items():
         if not each.stamped:
             families[slug] = each.stamp(run, out, writer.copied, began=began)
     report = BakeReport(
         site=out,
-        n_pages=sum(address.endswith(".html") for address in writer.addresses),
-        n_pictures=len(writer.pictures),
-        n_removed=n_removed,
-        n_bytes=sum(writer.addresses.values()),
+        n_pages=listed.n_pages,
+        n_pictures=listed.n_pictures,
+        n_removed=len(listed.stale),
+        n_bytes=listed.n_bytes,
         budget_mb=budget_mb,
         notes=tuple(list_notes(site.index, images)),
     )
-    whole = _describe(site, families, hashes, report, made_by, read)
-    write_state(run, out, BakeState(known.facts, families, whole.dump(), known.opening.remembered))
+    hashes = {**writer.hashes, **listed.hashes}
+    whole = _describe(site, hashes, report, made_by, read)
+    state = BakeState(known.facts, families, compared, whole.dump(), known.opening.remembered)
+    write_state(run, out, state, hashes)
     return report
 
 
 def _describe(
-    site: Site,
-    families: Mapping[str, FamilyState],
-    hashes: Mapping[str, str],
-    report: BakeReport,
-    made_by: str,
-    read: dict[str, str | None],
+    site: Site, hashes: Mapping[str, str], report: BakeReport, made_by: str, read: dict[str, str | None]
 ) -> Whole:
-    """Return what is remembered of the site as a whole."""
-    media = links.media("-")[:-1]
-    of_one = {address for each in families.values() for address in each.list_files()[0]}
+    """Return what is remembered of the site as a whole, from the hashes of files that belong to no family alone."""
     others = {
-        address: sha256 for address, sha256 in hashes.items() if address not in of_one and not address.startswith(media)
+        address: sha256
+        for address, sha256 in hashes.items()
+        if address not in NAILED and not address.startswith(links.MEDIA)
     }
     told: dict[str, Any] = {name: getattr(report, name) for name in ("n_pages", "n_pictures", "n_bytes")}
     told |= {"n_removed": 0, "notes": list(report.notes)}
@@ -239,9 +240,15 @@ class _Known:
         """The function from a template's name and its dataclass to a page."""
         return make_renderer(self.site.words)
 
-    def list_numbers(self, slug: str) -> list[str]:
-        """Return the addresses of a family's files to download."""
-        return [each for each in (links.importances_file(slug), links.bank_file(slug)) if each in self.extras]
+    @cached_property
+    def surveyor(self) -> Surveyor:
+        """Tells what each family's pages are made from."""
+        return Surveyor(self.site, {slug: list(self.list_numbers(slug)) for slug in self.facts})
+
+    def list_numbers(self, slug: str) -> dict[str, str]:
+        """Return the paths in the run of a family's files to download, by address."""
+        files = {name(slug): f"families/{slug}/{file}" for name, file in NUMBERS.items()}
+        return {address: path for address, path in files.items() if address in self.extras}
 
 
 def _look_at_run(
@@ -286,8 +293,7 @@ def _write_families(
 
     Meanwhile everything is made that concerns all families and none of these files.
     """
-    site = known.site
-    surveyor = Surveyor(site, {slug: known.list_numbers(slug) for slug in known.facts})
+    site, surveyor = known.site, known.surveyor
     code = hash_code()
     families: dict[str, FamilyState] = {}
     stale: dict[str, str] = {}
@@ -295,37 +301,53 @@ def _write_families(
         fingerprint = hash_facts([code, surveyor.survey(slug, found)[1]])
         former = state.families.get(slug)
         redacted = not site.rights.withdrawn.isdisjoint(found.mentions) if site.rights.withdrawn else False
-        if (
-            former is not None
-            and former.fingerprint == fingerprint
-            and not redacted
-            and writer.keep(former.list_files()[0])
-        ):
-            families[slug] = _keep_pictures(known, writer, slug, former)
-            _tell(on_page, former.list_files()[0])
-        else:
+        kept = None
+        if former is not None and former.fingerprint == fingerprint and not redacted:
+            kept = former.find_kept(writer.run, writer.out, known.list_numbers(slug))
+        if former is None or kept is None:
             stale[slug] = fingerprint
+            continue
+        families[slug] = former if kept.is_stamped else replace(former, stamped=b"")
+        writer.copied |= kept.copied
+        _tell_family(on_page, former)
     tasks = (surveyor.survey(slug, known.facts[slug])[0] for slug in stale)  # one by one: together they are large
     meanwhile = partial(_write_front, known, writer, on_page)
     for files in workers.bake(tasks, len(stale), surveyor.shared, meanwhile):
-        writer.addresses.update(files.addresses)
-        writer.hashes.update(files.hashes)
-        writer.kept |= files.kept
-        writer.pictures |= files.pictures
         writer.copied |= files.copied
-        named = sorted(files.addresses.keys() - {links.media(path) for path in files.pictures})
-        folders = list_folders(files.pictures, files.addresses)
-        families[files.slug] = FamilyState.pack(stale[files.slug], named, folders)
+        families[files.slug] = FamilyState(stale[files.slug], files.packed)
         _tell(on_page, files.pages)
-    return families
+    return {slug: families[slug] for slug in known.facts}
 
 
-def _keep_pictures(known: _Known, writer: Writer, slug: str, former: FamilyState) -> FamilyState:
-    """Bring a family's pictures and files of numbers up to date; return what the site holds of it."""
-    trusted = writer.keep_pictures(former.list_files()[1], former.stamps)
-    for address in known.list_numbers(slug):
-        writer.link_file(known.extras[address].relative_to(writer.run).as_posix(), address)
-    return former if trusted else replace(former, stamped=b"")
+def _write_comparisons(
+    known: _Known, writer: Writer, state: BakeState, *, on_page: Callable[[str], None] | None
+) -> dict[str, str]:
+    """Make the pages that compare two families, and keep those whose families did not change.
+
+    Returns
+    -------
+    dict of str
+        The fingerprint of what each is made from, by address.
+    """
+    site, pairs = known.site, known.pairs
+    others = state.whole["others"] if state.whole is not None and state.families else {}
+    counts = sorted([*pair, n] for pair, n in pairs.confused.items())
+    common = hash_facts([hash_code(), known.surveyor.shared_print, pairs.slugs, pairs.baked, counts])
+    scripts: dict[str, Path] = {}
+    fingerprints: dict[str, str] = {}
+    for address, pair in list_compare_pages(pairs):
+        for slug in pair:
+            scripts[slug] = writer.find(links.compare_file(slug))
+        fingerprints[address] = hash_facts([common, *(hash_file(scripts[slug]) for slug in pair)])
+        same = state.compared.get(address) == fingerprints[address]
+        if same and address in others and writer.keep(address, others[address]):
+            _tell(on_page, [address])
+            continue
+        one, other = (parse_compared(scripts[slug].read_text(encoding="utf-8")) for slug in pair)
+        _write_pages(
+            known, writer, [(address, "compare.html", view_compare(site, address, pairs, one, other))], on_page
+        )
+    return fingerprints
 
 
 def _write_front(known: _Known, writer: Writer, on_page: Callable[[str], None] | None) -> None:
@@ -355,7 +377,6 @@ def _write_others(
 ) -> dict[str, FamilyState]:
     """Make what concerns all families and reads their files; return where each family lies in the data."""
     site, extras = known.site, known.extras
-    _write_pages(known, writer, make_compare_pages(site, known.pairs, partial(_read_compared, writer)), on_page)
     files, places = _write_data(site, writer, families, extras)
     sizes = {address: source.stat().st_size for address, source in extras.items()}
     _write_pages(known, writer, make_back_pages(site, files, sizes), on_page)
@@ -368,13 +389,6 @@ def _write_pages(
     for address, template, view in pages:
         writer.write(address, known.render(template, view).encode("utf-8"))
         _tell(on_page, [address])
-
-
-def _read_compared(writer: Writer, slug: str) -> ComparedFamily:
-    """Return a family as comparisons need it, from the script that was made for it, now or in a former bake."""
-    address = links.compare_file(slug)
-    folder = writer.out if address in writer.kept else writer.staging
-    return parse_compared((folder / address).read_text(encoding="utf-8"))
 
 
 def _write_for_machines(site: Site, writer: Writer) -> None:
@@ -437,6 +451,11 @@ def _count_families(run: Path) -> int:
         return len(os.listdir(run / "families"))  # noqa: PTH208
     except OSError:
         return 0
+
+
+def _tell_family(on_page: Callable[[str], None] | None, known: FamilyState) -> None:
+    for folder in known.list_folders() if on_page is not None else ():
+        _tell(on_page, folder.list_addresses())
 
 
 def _tell(on_page: Callable[[str], None] | None, addresses: Iterable[str]) -> None:

@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from leaflineage.errors import ArtifactError
 from leaflineage.records import FamilyRecord
 from leaflineage.website.reading import parse_record
@@ -98,7 +100,7 @@ def look_through(run: Path, slug: str, known: RecordFacts | None) -> RecordFacts
     if known is not None and known.sha256 == sha256:
         return known
     try:
-        record = json.loads(data)
+        record = from_json(data)
         specimens = [_see(each) for each in record["specimens"] if not each.get("withheld")]
         named = _list_named(record["family"])
         return RecordFacts.pack(sha256, find_texts(data), specimens, named)

@@ -22,6 +22,7 @@ from leaflineage.website.comparing import dump_compared, make_compared
 from leaflineage.website.contents import list_pictures, make_family_pages
 from leaflineage.website.context import Site
 from leaflineage.website.facts import RecordFacts, look_through
+from leaflineage.website.holdings import pack_files
 from leaflineage.website.reading import read_family_record
 from leaflineage.website.rendering import make_renderer
 from leaflineage.website.rights import hide_specimens, redact_importances
@@ -36,13 +37,10 @@ PARTS = ".parts"  # of the site's data, in the staging folder
 
 @dataclass(frozen=True)
 class FamilyFiles:
-    """What was made for a family, as a `Writer` tells it, and its pages."""
+    """What was made for a family: its files, packed, its pages, and folders from which a file had to be copied."""
 
     slug: str
-    addresses: dict[str, int]
-    hashes: dict[str, str]
-    kept: frozenset[str]
-    pictures: frozenset[str]
+    packed: bytes
     copied: frozenset[str]
     pages: tuple[str, ...]
 
@@ -84,15 +82,8 @@ class FamilyBaker:
             writer.write(links.compare_file(slug), dump_compared(compared).encode("utf-8"))
         self._link_numbers(writer, slug, site)
         write_parts(self._staging, site, family, specimens)
-        return FamilyFiles(
-            slug,
-            addresses=writer.addresses,
-            hashes=writer.hashes,
-            kept=frozenset(writer.kept),
-            pictures=frozenset(writer.pictures),
-            copied=frozenset(writer.copied),
-            pages=tuple(pages),
-        )
+        packed = pack_files(writer.addresses, writer.hashes)
+        return FamilyFiles(slug, packed, frozenset(writer.copied), tuple(pages))
 
     def _link_numbers(self, writer: Writer, slug: str, site: Site) -> None:
         """Add the files of numbers that the plan holds."""
@@ -236,6 +227,6 @@ def _look_chunk(slugs: list[str]) -> list[tuple[str, RecordFacts]]:
 def _bake_chunk(chunk: list[Surroundings]) -> list[FamilyFiles]:
     if not _bakers:
         _bakers.append(FamilyBaker(_tools[0].get(), *_tools[1:]))
-        gc.freeze()
     gc.collect()  # once a chunk, and not whenever some hundred more records are there, most of which stay
+    gc.freeze()
     return [_bakers[0].bake(around) for around in chunk]

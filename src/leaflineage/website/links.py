@@ -23,6 +23,7 @@ ROBOTS = "robots.txt"
 SITEMAP = "sitemap.xml"
 SPECIMENS_DATA = "data/specimens.csv"
 HEAD_DATA = "data/head.safetensors"
+MEDIA = "media/"  # before the path that a picture has in the run
 MANIFEST = "site.json"
 HASHES = "data/manifest.json"
 SEARCH_INDEX = "assets/search-index.js"
@@ -75,7 +76,7 @@ def media(path: str) -> str:
         raise SiteError(
             f"A picture must lie inside the run's folder, and a record names {path!r}. Build the run again."
         )
-    return f"media/{path}"
+    return MEDIA + path
 
 
 def smaller(path: str, width: int) -> str:

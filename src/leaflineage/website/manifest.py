@@ -1,13 +1,13 @@
-"""``data/manifest.json``: the hash of every file of a site, and what the run that it shows is made of.
+"""The lists of a site's files: ``site.json``, their names alone, and ``data/manifest.json``, with the hash of each.
 
-With it somebody else can tell whether the site is as it was baked, and compute families again: ``leaflineage verify``.
+The second also says what the run that the site shows is made of. With it somebody else can tell whether the site is as
+it was baked, and compute families again: ``leaflineage verify``.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pydantic
 
@@ -19,28 +19,12 @@ from leaflineage.website.reading import read_record
 RUN_MANIFEST = "manifest.json"  # of the run
 
 
-def encode_manifest(run: Path, hashes: Mapping[str, str]) -> bytes:
-    """Return the site's manifest: what the run's says, and the hash of each file by folder and name."""
+def describe_run(run: Path) -> dict[str, Any] | None:
+    """Return what a run's manifest says, its files aside; None where it has none, or one of an earlier version."""
     try:
-        known = read_record(run / RUN_MANIFEST, RunManifest, None).model_dump(mode="json", exclude={"files"})
-    except ArtifactError:  # none, or one of an earlier version
-        known = None
-    folders: dict[str, dict[str, str]] = {}
-    for address, sha256 in sorted(hashes.items()):
-        folder, _, name = address.rpartition("/")
-        folders.setdefault(folder, {})[name] = sha256
-    content = {"schema": SCHEMAS["site-manifest"], "files": folders, "run": known}
-    return (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode("utf-8")
-
-
-def read_hashes(site: Path) -> dict[str, str]:
-    """Return the hashes of a former bake, by address, from a file that is known to be as that left it."""
-    folders: dict[str, dict[str, str]] = json.loads((site / links.HASHES).read_bytes())["files"]
-    return {
-        f"{folder}/{name}" if folder else name: sha256
-        for folder, names in folders.items()
-        for name, sha256 in names.items()
-    }
+        return read_record(run / RUN_MANIFEST, RunManifest, None).model_dump(mode="json", exclude={"files"})
+    except ArtifactError:
+        return None
 
 
 def read_manifest(site: Path) -> SiteManifest:

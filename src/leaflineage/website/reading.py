@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import pydantic
 
@@ -23,7 +24,9 @@ LISTED = (
     "id", "uid", "concept_index", "rank", "children", "name", "importance", "n_dominated", "flags", "position",
     "visualizations", "off_leaf_share", "foreign_share", "border_share", "source_auc", "told_source",
 )  # fmt: skip
-OPENING, CLOSING = b' "families": [\n', (b"  }\n", b"  },\n")  # as the store lays out the list of families
+# As the store lays out the list of families: before the first, between two, after the last, and the end of each.
+OPENING, BETWEEN, CLOSING, END = b' "families": [\n', b"\n  },\n", b"\n  }\n ]", b"\n  }"
+CHUNK = 1 << 20  # bytes
 NO_FIELDS: set[str] = set()
 PLAIN = frozenset({float, int, bool, type(None)})
 SHORT = 40  # characters of texts that stand in many records
@@ -104,19 +107,13 @@ def read_index(run: Path) -> Index:
 def _read_index(path: Path) -> Index:
     families: list[AtlasFamily] = []
     rest: list[bytes] = []
-    held: list[bytes] = []
-    inside = False
     try:
         with path.open("rb") as stream:
-            for line in stream:
-                if inside and not line.startswith(b" ]"):
-                    held.append(line)
-                    if line in CLOSING:
-                        families.append(make_slim(parse_record(path, b"".join(held).rstrip(b",\n"), AtlasFamily)))
-                        held.clear()
+            for data, is_family in _split_index(stream):
+                if is_family:
+                    families.append(make_slim(parse_record(path, data, AtlasFamily)))
                 else:
-                    rest.append(line)
-                    inside = line == OPENING
+                    rest.append(data)
     except FileNotFoundError as error:
         raise _miss(path) from error
     index = parse_record(path, b"".join(rest), Index)
@@ -125,8 +122,35 @@ def _read_index(path: Path) -> Index:
     return index.model_copy(update={"families": families})
 
 
+def _split_index(stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+    """Yield the parts of an index that the store laid out, and of each whether it is a family."""
+    for line in stream:
+        yield line, False
+        if line == OPENING:
+            break
+    held = b""
+    while chunk := stream.read(CHUNK):
+        *whole, held = (held + chunk).split(BETWEEN)
+        for place, data in enumerate(whole):
+            if CLOSING in data:  # what is left is no family: queries are laid out alike
+                held = BETWEEN.join([*whole[place:], held])
+                break
+            yield data + END, True
+        if CLOSING in held:
+            break
+    last, closing, tail = held.partition(CLOSING)
+    if closing:
+        yield last + END, True
+        tail = closing.removeprefix(END) + tail
+    else:
+        tail = held
+    yield tail, False
+    while chunk := stream.read(CHUNK):
+        yield chunk, False
+
+
 def make_slim(record: R) -> R:
-    """Return the same record with shared texts, less of the memory that validation leaves, and of concepts what is `LISTED` alone.
+    """Return the same record with shared texts, less memory left by validation, and of concepts what is `LISTED` alone.
 
     To ask such a concept for more is an AttributeError.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import pickle
+import re
 import sys
 from collections.abc import Callable, MutableMapping
 from dataclasses import fields
@@ -33,11 +34,32 @@ from leaflineage.website.words import (
     write_signed,
 )
 
+WORDS = re.compile(r"""\{\{ w\("([a-z0-9_.]+)"\) \}\}""")  # a sentence without places
+
+
+class _WordedTemplates(jinja2.FileSystemLoader):
+    """Templates in which sentences without places, of which a page has dozens, stand already."""
+
+    def __init__(self, folder: Path, words: Words) -> None:
+        super().__init__(folder)
+        self._words = words
+
+    def get_source(self, environment: jinja2.Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        source, path, is_fresh = super().get_source(environment, template)
+        return WORDS.sub(self._say, source), path, is_fresh
+
+    def _say(self, found: re.Match[str]) -> str:
+        try:
+            said = str(escape(self._words(found[1])))
+        except SiteError:
+            return found[0]  # a page that comes to it says what is missing
+        return found[0] if "{" in said else said
+
 
 def make_environment(words: Words) -> jinja2.Environment:
     """Return the templates' environment: strict, escaping, with the words and the ways to write numbers."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(find_resource("templates")),
+        loader=_WordedTemplates(find_resource("templates"), words),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
         trim_blocks=True,
@@ -146,6 +168,7 @@ def make_renderer(words: Words) -> Callable[[str, Any], str]:
     """Return a function from a template's name and its dataclass to a page."""
     environment = make_environment(words)
     environment.template_class, environment.context_class = _QuickTemplate, _QuickContext
+    environment.getattr = getattr  # type: ignore[assignment, method-assign]  # views are dataclasses: they have it
     environment.bytecode_cache = CompiledTemplates(find_resource("templates"), words)
 
     def render(template: str, view: Any) -> str:
@@ -157,6 +180,8 @@ def make_renderer(words: Words) -> Callable[[str, Any], str]:
             places = {each.name: getattr(view, each.name) for each in fields(TEMPLATES[template])}
             return environment.get_template(template).render(places)
         except jinja2.UndefinedError as error:
-            raise SiteError(f"{template}: {error.message}. Declare it in website/pages.py.") from error
+            raise SiteError(f"{template}: {error.message}. Declare it in website/pages.") from error
+        except AttributeError as error:
+            raise SiteError(f"{template}: {error}. Declare it in website/pages.") from error
 
     return render

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import json
 import os
 import time
@@ -19,12 +18,13 @@ from typing import Any
 
 from leaflineage.website import links
 from leaflineage.website.facts import RecordFacts, pack_json, unpack_json
-from leaflineage.website.writing import Stamp, stamp_folder
+from leaflineage.website.holdings import Folder, unpack_files
+from leaflineage.website.writing import Stamp, hash_file, is_linked, stamp_folder
 
 STATE = "bake.jsonl"
-VERSION = 3
+VERSION = 4
 Span = tuple[int, int]  # where a part of a file begins, and how many bytes it has
-Folders = dict[str, dict[str, int]]  # the sizes of pictures, by their folder in the run and name
+NAILED = (links.MANIFEST, links.HASHES, links.ATLAS_DATA)  # by whose sha256 a site is known for the one that was baked
 TICK = 1_100_000_000  # ns; file systems note times in steps of up to a second
 
 
@@ -37,7 +37,7 @@ class FamilyState:
     fingerprint
         Of what its pages are made from.
     packed
-        Its files.
+        Its files, as `pack_files` gives them.
     stamped
         Of folders whose pictures are links of the run's, what `stamp_folder` told.
     family, specimens
@@ -50,15 +50,9 @@ class FamilyState:
     family: Span | None = None
     specimens: Span | None = None
 
-    @classmethod
-    def pack(cls, fingerprint: str, addresses: list[str], folders: Folders) -> FamilyState:
-        """Return what the site holds of a family, whose place in the data is not known yet."""
-        return cls(fingerprint, pack_json([addresses, folders]))
-
-    def list_files(self) -> tuple[list[str], Folders]:
-        """Return the addresses of its pages and files, and the pictures that they show."""
-        addresses, folders = unpack_json(self.packed)
-        return addresses, folders
+    def list_folders(self) -> tuple[Folder, ...]:
+        """Return its files by folder."""
+        return unpack_files(self.packed)
 
     @property
     def stamps(self) -> dict[str, Stamp]:
@@ -76,34 +70,90 @@ class FamilyState:
             When the bake did, in ns. A folder that changed since, or just before, is left out, since it may change
             once more at the same tick of its clock.
         """
-        media, stamps = links.media("-")[:-1], {}
-        just_now = time.time_ns() - TICK
-        for folder in self.list_files()[1]:
-            stamp = stamp_folder(f"{run}/{folder}/", f"{out}/{media}{folder}/") if folder not in copied else ()
+        stamps, just_now = {}, time.time_ns() - TICK
+        for folder in find_pictured(self.list_folders()):
+            stamp = stamp_folder(f"{run}/{folder}/", f"{out}/{links.MEDIA}{folder}/") if folder not in copied else ()
             if stamp and max(stamp[2:4]) < began - TICK and max(stamp[6:]) < just_now:
                 stamps[folder] = stamp
         return replace(self, stamped=pack_json(stamps))
 
+    def find_kept(self, run: Path, out: Path, numbers: Mapping[str, str]) -> Kept | None:
+        """Return what a look at its files told; None where one is not there, or is no longer the run's.
 
-def list_folders(pictures: Iterable[str], addresses: Mapping[str, int]) -> Folders:
-    """Return the sizes of a run's pictures by folder and name; ``addresses`` hold them by address."""
-    folders: Folders = {}
-    media = links.media("-")[:-1]
-    for path in sorted(pictures):
-        folder, _, name = path.rpartition("/")
-        folders.setdefault(folder, {})[name] = addresses[media + path]
-    return folders
+        Parameters
+        ----------
+        numbers
+            Paths in the run of its files of numbers, by address.
+        """
+        stamps, kept = self.stamps, Kept()
+        for folder in self.list_folders():
+            if folder.name.startswith(links.MEDIA):
+                path = folder.name.removeprefix(links.MEDIA)
+                here, there = f"{run}/{path}/", f"{out}/{folder.name}/"
+                if path in stamps and stamp_folder(here, there) == stamps[path]:
+                    continue
+                kept.is_stamped = False
+                if not all(_find_linked(here + name, there + name, path, kept) for name in folder.list_names()):
+                    return None
+                continue
+            n_bytes = 0
+            for address in folder.list_addresses():
+                try:
+                    n_bytes += os.stat(f"{out}/{address}").st_size  # noqa: PTH116
+                except OSError:
+                    return None
+                if address in numbers and not _find_linked(f"{run}/{numbers[address]}", f"{out}/{address}", "", kept):
+                    return None
+            if n_bytes != folder.n_bytes:
+                return None
+        return kept
+
+
+@dataclass
+class Kept:
+    """What a look at a family's files told.
+
+    Attributes
+    ----------
+    is_stamped
+        Whether no folder of pictures changed since it was stamped.
+    copied
+        Folders of the run of which a picture is no link.
+    """
+
+    is_stamped: bool = True
+    copied: set[str] = field(default_factory=set)
+
+
+def _find_linked(here: str, there: str, folder: str, kept: Kept) -> bool:
+    """Return whether a file of the site is the run's as it is now; where it is a copy, note its folder."""
+    try:
+        found = os.stat(here)  # noqa: PTH116
+        if not is_linked(found, there):
+            return False
+        if not os.path.samestat(found, os.stat(there)):  # noqa: PTH116
+            kept.copied.add(folder)
+    except OSError:
+        return False
+    return True
+
+
+def find_pictured(folders: Iterable[Folder]) -> list[str]:
+    """Return the folders of the run whose pictures are among a family's files."""
+    return [each.name.removeprefix(links.MEDIA) for each in folders if each.name.startswith(links.MEDIA)]
 
 
 @dataclass
 class BakeState:
     """What is remembered: the facts of records, what a site holds of each family, and more of it as a whole.
 
-    ``whole`` is for `unchanged` and ``opening`` for `striking`, which know what is in them.
+    ``whole`` is for `unchanged` and ``opening`` for `striking`, which know what is in them. ``compared`` holds the
+    fingerprint of what each page that compares two families is made from, by address.
     """
 
     facts: dict[str, RecordFacts] = field(default_factory=dict)
     families: dict[str, FamilyState] = field(default_factory=dict)
+    compared: dict[str, str] = field(default_factory=dict)
     whole: Mapping[str, Any] | None = None
     opening: Mapping[str, Any] | None = None
 
@@ -114,7 +164,7 @@ def read_state(run: Path, out: Path) -> BakeState:
     try:
         with (run / STATE).open(encoding="utf-8") as stream:
             head = json.loads(stream.readline())
-            if head["version"] != VERSION or not {"whole", "opening"} <= head.keys():
+            if head["version"] != VERSION or not {"whole", "opening", "compared"} <= head.keys():
                 return BakeState()
             for line in stream:
                 entry = json.loads(line)
@@ -127,18 +177,20 @@ def read_state(run: Path, out: Path) -> BakeState:
     except (OSError, ValueError, KeyError, TypeError):
         return BakeState()
     try:
-        same = head["site"] == os.path.relpath(out, run) and head["hashes"] == _hash_site(out)
-    except (OSError, KeyError):  # no site, or not a whole one
-        same = False
-    state.whole, state.opening = head["whole"], head["opening"]
+        same = head["site"] == os.path.relpath(out, run) and head["hashes"] == [
+            hash_file(out / address) for address in NAILED
+        ]
+    except KeyError:
+        return BakeState()
+    state.whole, state.opening, state.compared = head["whole"], head["opening"], head["compared"]
     return state if same else BakeState(state.facts, opening=state.opening)
 
 
-def write_state(run: Path, out: Path, state: BakeState) -> None:
-    """Remember a bake; a run that cannot be written is baked whole each time."""
+def write_state(run: Path, out: Path, state: BakeState, hashes: Mapping[str, str]) -> None:
+    """Remember a bake that gave these ``hashes``; a run that cannot be written is baked whole each time."""
     part = run / f"{STATE}.part"
-    head = {"version": VERSION, "site": os.path.relpath(out, run), "hashes": _hash_site(out)}
-    head |= {"whole": state.whole, "opening": state.opening}
+    head = {"version": VERSION, "site": os.path.relpath(out, run), "hashes": [hashes[each] for each in NAILED]}
+    head |= {"whole": state.whole, "opening": state.opening, "compared": state.compared}
     with contextlib.suppress(OSError):
         with part.open("w", encoding="utf-8") as stream:
             stream.write(json.dumps(head) + "\n")
@@ -164,12 +216,3 @@ def forget_state(run: Path) -> None:
     """Forget what a site holds, before it is changed."""
     with contextlib.suppress(OSError):
         (run / STATE).unlink(missing_ok=True)
-
-
-def _hash_site(out: Path) -> list[str]:
-    """Return the sha256 of the site's manifest and of the data that parts are taken from."""
-    hashes = []
-    for address in (links.MANIFEST, links.ATLAS_DATA, links.HASHES):
-        with (out / address).open("rb") as stream:
-            hashes.append(hashlib.file_digest(stream, "sha256").hexdigest())
-    return hashes

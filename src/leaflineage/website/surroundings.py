@@ -119,7 +119,8 @@ class Surveyor:
         return Shared(replace(site, index=index, plan=site.plan - of_one, shown={}), named)
 
     @cached_property
-    def _shared_print(self) -> str:
+    def shared_print(self) -> str:
+        """The sha256 of what all families' pages are made from."""
         index = self._site.index
         header = index.model_dump(mode="json", include=set(OF_ATLAS) - {"classifier"})
         classifier = index.classifier.model_dump(mode="json", include=set(OF_CLASSIFIER))
@@ -147,7 +148,7 @@ class Surveyor:
         hidden = sorted(site.rights.withdrawn.intersection(mentions))
         seen = [[name, each.slug, each.species, each.number] for name, each in shown.items()]
         outlines = [digest for _, digest in mentioned.values()]
-        fingerprint = hash_facts([self._shared_print, facts.sha256, turn, outlines, sorted(plan), seen, hidden])
+        fingerprint = hash_facts([self.shared_print, facts.sha256, turn, outlines, sorted(plan), seen, hidden])
         families = {each: outline for each, (outline, _) in mentioned.items()}
         return Surroundings(slug, turn, families, frozenset(plan), shown), fingerprint
 

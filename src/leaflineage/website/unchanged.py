@@ -16,7 +16,7 @@ from leaflineage.website import links
 from leaflineage.website.manifest import RUN_MANIFEST
 from leaflineage.website.rights import WITHDRAWN
 from leaflineage.website.state import BakeState
-from leaflineage.website.writing import Writer, hash_file, is_linked
+from leaflineage.website.writing import hash_file, is_linked
 
 HEAD = "head.safetensors"
 READ = ("index.json", RUN_MANIFEST, WITHDRAWN, "specimens.csv", HEAD)  # beside the families' records
@@ -34,7 +34,7 @@ class Whole:
     read
         The sha256 of each of the run's files in `READ`; None of one that it has not.
     others
-        The sha256 of each file that belongs to no family alone, by address.
+        The sha256 of each file that belongs to no family alone, by address, those aside by which the site is known.
     pictures
         Pictures of the run that queries' pages show.
     told
@@ -73,23 +73,20 @@ def is_unchanged(run: Path, out: Path, state: BakeState, made_by: str) -> bool:
         return False
     if any(hash_file(out / address) != sha256 for address, sha256 in whole.others.items()):
         return False
-    media = links.media("-")[:-1]
-    linked = {path: media + path for path in whole.pictures}
-    writer = Writer(out.with_name(out.name + ".part"), out, run)
     for slug, known in state.families.items():
-        addresses, folders = known.list_files()
-        if not writer.keep(addresses) or not writer.has_pictures(folders, known.stamps):
+        held = {address for folder in known.list_folders() for address in folder.list_addresses()}
+        numbers = {name(slug): f"families/{slug}/{file}" for name, file in NUMBERS.items()}
+        if any(address not in held and (run / path).is_file() for address, path in numbers.items()):
             return False
-        for name, file in NUMBERS.items():
-            path = f"families/{slug}/{file}"
-            if name(slug) in addresses:
-                linked[path] = name(slug)
-            elif (run / path).is_file():
-                return False
+        if known.find_kept(run, out, numbers) is None:
+            return False
+    linked = {path: links.MEDIA + path for path in whole.pictures}
     if whole.read[HEAD] is not None:
         linked[HEAD] = links.HEAD_DATA
+    if not _are_linked(run, out, linked.items()):
+        return False
     records = ((run / "families" / slug / "family.json", facts.sha256) for slug, facts in state.facts.items())
-    return _are_linked(run, out, linked.items()) and all(hash_file(path) == sha256 for path, sha256 in records)
+    return all(hash_file(path) == sha256 for path, sha256 in records)
 
 
 def _are_linked(run: Path, out: Path, files: Iterable[tuple[str, str]]) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from markupsafe import Markup
 
@@ -44,22 +44,10 @@ MOST_TICKS = 6
 N_TOLD = 3  # concepts that the opening sentence names
 
 
-def make_compare_pages(
-    site: Site, pairs: Pairs, read: Callable[[str], ComparedFamily]
-) -> Iterator[tuple[str, str, ComparePage]]:
-    """Yield (address, template, view) of the page on which two families are chosen, and of each pair's own page.
-
-    Parameters
-    ----------
-    read
-        Gives a family, by its slug, as comparisons need it.
-    """
-    for n, (first, second) in enumerate(pairs.baked):
-        one, other = read(first), read(second)
-        if n == 0:
-            yield links.COMPARE, "compare.html", view_compare(site, links.COMPARE, pairs, one, other)
-        address = links.compare_page(first, second)
-        yield address, "compare.html", view_compare(site, address, pairs, one, other)
+def list_compare_pages(pairs: Pairs) -> list[tuple[str, tuple[str, str]]]:
+    """Return (address, slugs) of the page on which two families are chosen, and of each pair's own page."""
+    chosen = [(links.COMPARE, pairs.baked[0])] if pairs.baked else []
+    return [*chosen, *((links.compare_page(*pair), pair) for pair in pairs.baked)]
 
 
 def view_compare(site: Site, page: str, pairs: Pairs, first: ComparedFamily, second: ComparedFamily) -> ComparePage:

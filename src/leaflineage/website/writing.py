@@ -9,7 +9,7 @@ import html
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ CHUNK = 1 << 20  # bytes
 Stamp = tuple[int, ...]  # of each folder the device, the inode, and when it last changed, by two clocks, in ns
 
 
-def read_former(out: Path) -> set[str]:
-    """Return the files of a former bake, as its manifest lists them; nothing else in the folder is ours.
+def read_former(out: Path) -> dict[str, list[str]]:
+    """Return the files of a former bake by folder, as its manifest lists them; nothing else in the folder is ours.
 
     Raises
     ------
@@ -35,16 +35,27 @@ def read_former(out: Path) -> set[str]:
                 f"The site should go to {out}, which holds files and no {links.MANIFEST} of a former bake. "
                 "Choose an empty folder with --out, or empty this one."
             )
-        return set()
+        return {}
     try:
-        files = unfold_files(json.loads(manifest.read_bytes())["files"])
+        files = json.loads(manifest.read_bytes())["files"]
+        folders = files if isinstance(files, dict) else _fold(files)
+        return {folder: _hold_names(names) for folder, names in folders.items() if is_ours(folder)}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SiteError(f"{manifest} is damaged. Empty the folder {out} and bake again.") from error
-    return {name for name in files if not name.startswith("/") and ".." not in name.split("/")}
 
 
-def fold_files(addresses: Iterable[str]) -> dict[str, list[str]]:
-    """Return {folder: names} of addresses, as the manifest lists them: a large site has tens of thousands."""
+def is_ours(folder: str) -> bool:
+    """Return whether a folder that a manifest lists lies in the site."""
+    return not folder.startswith("/") and ".." not in folder.split("/")
+
+
+def _hold_names(names: list[str]) -> list[str]:
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError("a name that is no text")
+    return [name for name in names if name not in ("", ".", "..") and "/" not in name]
+
+
+def _fold(addresses: Iterable[str]) -> dict[str, list[str]]:
     folders: dict[str, list[str]] = {}
     for address in sorted(addresses):
         folder, _, name = address.rpartition("/")
@@ -65,13 +76,11 @@ class Writer:
     Attributes
     ----------
     addresses : dict
-        Everything that the site will hold, and its bytes.
-    kept : set of str
-        What of it lies in the site already.
+        What was written or linked, or lies in the site already as it would be, and its bytes.
+    hashes : dict
+        The sha256 of each.
     pictures : set of str
         Paths, in the run, of the pictures among them.
-    hashes : dict
-        The sha256 of what was written or linked, by address; not of what was kept without a look into it.
     copied : set of str
         Folders of the run from which a file was copied, since it could not be linked.
     """
@@ -81,7 +90,6 @@ class Writer:
         self.out = out
         self.run = run
         self.addresses: dict[str, int] = {}
-        self.kept: set[str] = set()
         self.pictures: set[str] = set()
         self.hashes: dict[str, str] = {}
         self.copied: set[str] = set()
@@ -119,64 +127,6 @@ class Writer:
             ) from error
         self.pictures.add(path)
 
-    def keep_pictures(self, folders: Mapping[str, Mapping[str, int]], stamps: Mapping[str, Stamp]) -> bool:
-        """Stage pictures of the run, unless the site has them already, which here most of tens of thousands are.
-
-        Parameters
-        ----------
-        folders
-            The size of each picture, by folder of the run and name.
-        stamps
-            What `stamp_folder` told of folders when their pictures were links of the run's: the pictures of one of
-            which it tells the same are so still, and are not looked at one by one.
-
-        Returns
-        -------
-        bool
-            Whether that was true of all folders.
-        """
-        media, stat, trusted = links.media("-")[:-1], os.stat, True
-        for folder, sizes in folders.items():
-            here, there = f"{self.run}/{folder}/", f"{self.out}/{media}{folder}/"
-            if folder in stamps and stamp_folder(here, there) == stamps[folder]:
-                lead = f"{media}{folder}/"
-                found = {lead + name: size for name, size in sizes.items()}
-                self.addresses.update(found)
-                self.kept.update(found)
-                self.pictures.update([f"{folder}/{name}" for name in sizes])
-                continue
-            trusted = False
-            for name in sizes:
-                path = f"{folder}/{name}"
-                if path in self.pictures:
-                    continue
-                try:
-                    first, second = stat(here + name), stat(there + name)
-                except OSError:
-                    self.link_picture(path)
-                    continue
-                if first.st_ino == second.st_ino and first.st_dev == second.st_dev:
-                    self.addresses[media + path] = first.st_size
-                    self.kept.add(media + path)
-                    self.pictures.add(path)
-                else:
-                    self.link_picture(path)
-        return trusted
-
-    def has_pictures(self, folders: Mapping[str, Mapping[str, int]], stamps: Mapping[str, Stamp]) -> bool:
-        """Return whether the site has pictures of the run as they are now; the arguments are `keep_pictures`'s."""
-        media = links.media("-")[:-1]
-        for folder, sizes in folders.items():
-            here, there = f"{self.run}/{folder}/", f"{self.out}/{media}{folder}/"
-            if folder in stamps and stamp_folder(here, there) == stamps[folder]:
-                continue
-            try:
-                if not all(is_linked(os.stat(here + name), there + name) for name in sizes):  # noqa: PTH116
-                    return False
-            except OSError:
-                return False
-        return True
-
     def link_file(self, path: str, address: str) -> None:
         """Stage a file of the run, unless the site has it already; ``path`` is relative to the run.
 
@@ -188,10 +138,7 @@ class Writer:
         source = f"{self.run}/{path}"  # there are tens of thousands, and pathlib takes ten times as long
         found, self.hashes[address] = _look_into(source)
         target = f"{self.out}/{address}"
-        if not self._is_new and is_linked(found, target):
-            self.kept.add(address)
-        else:
-            self.kept.discard(address)
+        if self._is_new or not is_linked(found, target):
             self._make_folder(address.rpartition("/")[0])
             target = f"{self.staging}/{address}"
             if link_file(source, target):
@@ -201,61 +148,52 @@ class Writer:
             self.copied.add(path.rpartition("/")[0])
         self.addresses[address] = found.st_size
 
-    def keep(self, addresses: Iterable[str]) -> bool:
-        """Leave files in the site that are there already; return whether all of them are."""
-        try:
-            sizes = {address: os.stat(f"{self.out}/{address}").st_size for address in addresses}  # noqa: PTH116
-        except OSError:
+    def keep(self, address: str, sha256: str) -> bool:
+        """Leave a file in the site that is there already; return whether it is, and has this sha256."""
+        path = self.out / address
+        if hash_file(path) != sha256:
             return False
-        self.addresses.update(sizes)
-        self.kept.update(sizes)
+        self.addresses[address], self.hashes[address] = path.stat().st_size, sha256
         return True
 
-    def hash_files(self, known: Mapping[str, str]) -> dict[str, str]:
-        """Return the sha256 of every file that the site will hold, by address.
+    def find(self, address: str) -> Path:
+        """Return where a file lies that the site will hold: staged, or in the site already."""
+        staged = self.staging / address
+        return staged if staged.is_file() else self.out / address
 
-        Parameters
-        ----------
-        known
-            Of files that were there: one that stays as it is is not read again.
-        """
-        hashes = {}
-        for address in sorted(self.addresses):
-            kept = address in self.kept
-            found = self.hashes.get(address) or (known.get(address) if kept else None)
-            if found is not None:
-                hashes[address] = found
-                continue
-            with ((self.out if kept else self.staging) / address).open("rb") as stream:
-                hashes[address] = hashlib.file_digest(stream, "sha256").hexdigest()
-        return hashes
-
-    def move_into_place(self, former: set[str]) -> int:
-        """Move what is staged into the site, remove what a former bake left over; return how many were removed."""
-        if not self.kept and not (self.out.is_dir() and any(self.out.iterdir())):
+    def move_into_place(self, stale: Iterable[str]) -> None:
+        """Move what is staged into the site, its manifest last, then remove what a former bake left over."""
+        if not (self.out.is_dir() and any(self.out.iterdir())):
             if self.out.is_dir():
                 self.out.rmdir()
             self.out.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self.staging, self.out)
-            return 0
-        made: set[Path] = set()
-        for address in [*sorted(self.addresses.keys() - self.kept - {links.MANIFEST}), links.MANIFEST]:
-            source, target = self.staging / address, self.out / address
-            if target.is_file() and is_same(source, target):
-                continue
-            if target.parent not in made:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                made.add(target.parent)
-            os.replace(source, target)
-        stale = sorted(former - self.addresses.keys())
+            return
+        for folder, files in self._list_staged():
+            target = self.out / folder
+            target.mkdir(parents=True, exist_ok=True)
+            for name in files:
+                if not ((target / name).is_file() and is_same(self.staging / folder / name, target / name)):
+                    os.replace(self.staging / folder / name, target / name)
+        os.replace(self.staging / links.MANIFEST, self.out / links.MANIFEST)
         for address in stale:
             path = self.out / address
             path.unlink(missing_ok=True)
-            for folder in path.parents:
-                if folder == self.out or not folder.is_dir() or any(folder.iterdir()):
+            for parent in path.parents:
+                if parent == self.out or not parent.is_dir() or any(parent.iterdir()):
                     break
-                folder.rmdir()
-        return len(stale)
+                parent.rmdir()
+
+    def _list_staged(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield (folder, names) of what is staged, the manifest aside."""
+        for folder, folders, files in os.walk(self.staging):
+            folders.sort()
+            address = os.path.relpath(folder, self.staging)
+            named = sorted(files)
+            yield (
+                "" if address == "." else address,
+                [each for each in named if folder != str(self.staging) or each != links.MANIFEST],
+            )
 
 
 def _look_into(path: str) -> tuple[os.stat_result, str]:
