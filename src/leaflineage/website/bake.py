@@ -298,7 +298,7 @@ def _write_families(
     families: dict[str, FamilyState] = {}
     stale: dict[str, str] = {}
     for slug, found in known.facts.items():
-        fingerprint = hash_facts([code, surveyor.survey(slug, found)[1]])
+        fingerprint = hash_facts([code, surveyor.fingerprint(slug, found)])
         former = state.families.get(slug)
         redacted = not site.rights.withdrawn.isdisjoint(found.mentions) if site.rights.withdrawn else False
         kept = None
@@ -310,7 +310,7 @@ def _write_families(
         families[slug] = former if kept.is_stamped else replace(former, stamped=b"")
         writer.copied |= kept.copied
         _tell_family(on_page, former)
-    tasks = (surveyor.survey(slug, known.facts[slug])[0] for slug in stale)  # one by one: together they are large
+    tasks = (surveyor.survey(slug, known.facts[slug]) for slug in stale)  # one by one: together they are large
     meanwhile = partial(_write_front, known, writer, on_page)
     for files in workers.bake(tasks, len(stale), surveyor.shared, meanwhile):
         writer.copied |= files.copied

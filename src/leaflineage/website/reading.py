@@ -7,27 +7,46 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 import pydantic
 
 from leaflineage.errors import ArtifactError
-from leaflineage.records import SCHEMAS, AtlasConcept, AtlasFamily, AtlasSpecimen, FamilyRecord, Index
+from leaflineage.records import (
+    SCHEMAS,
+    AtlasConcept,
+    AtlasFamily,
+    AtlasSpecimen,
+    ConceptName,
+    FamilyRecord,
+    FidelityCurve,
+    Importance,
+    Index,
+    Visualization,
+)
 from leaflineage.website.context import list_all_crops
 from leaflineage.website.rights import EVERYTHING, Rights, hide_specimens
 
 R = TypeVar("R", bound=pydantic.BaseModel)
-# Of a concept in the index: the rest stands in its family's record, and a page that asks for it is made from that.
-LISTED = (
-    "id", "uid", "concept_index", "rank", "children", "name", "importance", "n_dominated", "flags", "position",
-    "visualizations", "off_leaf_share", "foreign_share", "border_share", "source_auc", "told_source",
-)  # fmt: skip
+# Of a family in the index, of its concepts, and of what they hold: the rest stands in its record, for its own pages.
+LISTED: Mapping[type, tuple[str, ...]] = {
+    AtlasConcept: (
+        "id", "uid", "concept_index", "rank", "children", "name", "importance", "n_dominated", "flags", "position",
+        "visualizations", "off_leaf_share", "foreign_share", "border_share", "source_auc", "told_source",
+    ),
+    FidelityCurve: ("order", "deletion_area", "insertion_area"),
+    Importance: ("total_sobol_index", "share", "contribution", "interval"),
+    Visualization: ("image", "width", "height", "kind", "score", "smaller", "specimen"),
+    ConceptName: ("text", "plain", "terms", "source", "confidence", "suggested"),
+}  # fmt: skip
 # As the store lays out the list of families: before the first, between two, after the last, and the end of each.
 OPENING, BETWEEN, CLOSING, END = b' "families": [\n', b"\n  },\n", b"\n  }\n ]", b"\n  }"
 CHUNK = 1 << 20  # bytes
 NO_FIELDS: set[str] = set()
+NOTHING: list[Any] = []  # shared by all records that have nothing there; no record is changed
+NO_ENTRIES: dict[str, Any] = {}
 PLAIN = frozenset({float, int, bool, type(None)})
 SHORT = 40  # characters of texts that stand in many records
 
@@ -163,13 +182,16 @@ def _slim(value: Any) -> Any:
         return value
     if kind is str:
         return sys.intern(value) if len(value) < SHORT else value
-    if kind is list or kind is tuple:
-        return kind([each if type(each) in PLAIN else _slim(each) for each in value]) if value else value
+    if kind is list:
+        return [each if type(each) in PLAIN else _slim(each) for each in value] if value else NOTHING
+    if kind is tuple:
+        return tuple([each if type(each) in PLAIN else _slim(each) for each in value]) if value else value
     if kind is dict:
-        return {sys.intern(key): each if type(each) in PLAIN else _slim(each) for key, each in value.items()}
+        slim = {sys.intern(key): each if type(each) in PLAIN else _slim(each) for key, each in value.items()}
+        return slim or NO_ENTRIES
     slim = kind.__new__(kind)
     held = value.__dict__
-    for name in LISTED if kind is AtlasConcept else held:  # set one by one, all records of a kind share their names
+    for name in LISTED.get(kind, held):  # set one by one, all records of a kind share their names
         each = held[name]
         object.__setattr__(slim, name, each if type(each) in PLAIN else _slim(each))
     for name, shared in (("fields_set", NO_FIELDS), ("extra", None), ("private", None)):

@@ -32,7 +32,7 @@ OF_CLASSIFIER = (
     "sha256", "signed", "negative_energy", "prefix_matters",
 )  # fmt: skip
 Turn = tuple[str | None, str | None]
-MOST_OUTLINES = 512  # of families held at once
+MOST_OUTLINES = 256  # of families held at once
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ class Surveyor:
         self._named = {family.name: family.slug for family in reversed(site.index.families)}
         self._named |= {family.slug: family.slug for family in site.index.families}
         self._queries = {each.id for each in site.index.queries}
-        self._outlines: OrderedDict[str, tuple[AtlasFamily, str]] = OrderedDict()
+        self._outlines: OrderedDict[str, AtlasFamily] = OrderedDict()
+        self._digests: dict[str, str] = {}
         built = [family.slug for family in site.index.families if is_built(family)]
         self._turns: dict[str, Turn] = {
             slug: (built[place - 1] if place else None, built[place + 1] if place + 1 < len(built) else None)
@@ -129,40 +130,54 @@ class Surveyor:
         settings = [self._site.base_url, self._site.repository, *rights]
         return hash_facts([header, classifier, named, settings, sorted(self.shared.site.plan)])
 
-    def survey(self, slug: str, facts: RecordFacts) -> tuple[Surroundings, str]:
-        """Return the surroundings of a family, and the fingerprint of all that its pages are made from, code aside."""
-        site, turn, mentions = self._site, self._turns[slug], facts.mentions
-        slugs = {slug, *(each for each in turn if each)}
+    def fingerprint(self, slug: str, facts: RecordFacts) -> str:
+        """Return the fingerprint of all that a family's pages are made from, code aside."""
+        mentions = facts.mentions
+        slugs, specimens, plan = self._look_around(slug, mentions)
+        hidden = sorted(self._site.rights.withdrawn.intersection(mentions))
+        found = [(each, self._site.shown[each]) for each in specimens if each in self._site.shown]
+        seen = [[name, each.slug, each.species, each.number] for name, each in found]
+        outlines = [self._hash_outline(each) for each in slugs]
+        told = [self.shared_print, facts.sha256, self._turns[slug], outlines, sorted(plan), seen, hidden]
+        return hash_facts(told)
+
+    def survey(self, slug: str, facts: RecordFacts) -> Surroundings:
+        """Return the surroundings of a family."""
+        slugs, specimens, plan = self._look_around(slug, facts.mentions)
+        shown = {each: self._site.shown[each] for each in specimens if each in self._site.shown}
+        return Surroundings(slug, self._turns[slug], {each: self._outline(each) for each in slugs}, plan, shown)
+
+    def _look_around(self, slug: str, mentions: Iterable[str]) -> tuple[list[str], list[str], frozenset[str]]:
+        """Return the families that a family's pages name, the specimens, and the addresses that they may link to."""
+        slugs = {slug, *(each for each in self._turns[slug] if each)}
         specimens = []
         for text in mentions:
             named = self._named.get(text) or self._named.get(text.partition("/")[0])
             if named is not None:
                 slugs.add(named)
-            if text in site.shown or text in self._queries:
+            if text in self._site.shown or text in self._queries:
                 specimens.append(text)
         ordered = sorted(slugs)
-        shown = {each: site.shown[each] for each in specimens if each in site.shown}
         plan = {address for each in ordered for address in self._own[each]} | {*self._comparisons.get(slug, [])}
         plan.update(links.specimen_page(each) for each in specimens)
-        mentioned = {each: self._outline(each) for each in ordered}
-        hidden = sorted(site.rights.withdrawn.intersection(mentions))
-        seen = [[name, each.slug, each.species, each.number] for name, each in shown.items()]
-        outlines = [digest for _, digest in mentioned.values()]
-        fingerprint = hash_facts([self.shared_print, facts.sha256, turn, outlines, sorted(plan), seen, hidden])
-        families = {each: outline for each, (outline, _) in mentioned.items()}
-        return Surroundings(slug, turn, families, frozenset(plan), shown), fingerprint
+        return ordered, specimens, frozenset(plan)
 
-    def _outline(self, slug: str) -> tuple[AtlasFamily, str]:
-        """Return what pages of another family may know of a family, and its digest; the last few are remembered."""
+    def _hash_outline(self, slug: str) -> str:
+        """Return the sha256 of a family's outline."""
+        if slug not in self._digests:
+            include: dict[str, Any] = {name: True for name in MENTIONED if name != "concepts"}
+            include["concepts"] = {"__all__": dict.fromkeys(OF_CONCEPT, True)}
+            self._digests[slug] = hash_facts(self._site.families[slug].model_dump(mode="json", include=include))
+        return self._digests[slug]
+
+    def _outline(self, slug: str) -> AtlasFamily:
+        """Return what pages of another family may know of a family; the last few are remembered."""
         if slug in self._outlines:
             self._outlines.move_to_end(slug)
             return self._outlines[slug]
         family = self._site.families[slug]
         concepts = [_keep(concept, OF_CONCEPT) for concept in family.concepts]
-        of_concepts = dict.fromkeys(OF_CONCEPT, True)
-        include: dict[str, Any] = {name: True for name in MENTIONED if name != "concepts"}
-        facts = family.model_dump(mode="json", include={**include, "concepts": {"__all__": of_concepts}})
-        self._outlines[slug] = _keep(family, MENTIONED, concepts=concepts), hash_facts(facts)
+        self._outlines[slug] = _keep(family, MENTIONED, concepts=concepts)
         if len(self._outlines) > MOST_OUTLINES:
             self._outlines.popitem(last=False)
         return self._outlines[slug]
