@@ -16,7 +16,7 @@ from leaflineage.pipeline import BuildReport, build
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
-VOLATILE = {"run.json", "report.json", "site.json", "bake.jsonl"}
+VOLATILE = {"run.json", "report.json", "site.json", "bake.jsonl", "check.jsonl"}
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")

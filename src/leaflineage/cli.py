@@ -358,6 +358,7 @@ def _bake_again(run: Path, out: Path | None, given: dict[str, Any], jobs: int = 
     from leaflineage.store import SITE_RECORD, Store
     from leaflineage.website.bake import bake as bake_site
     from leaflineage.website.check import check_site
+    from leaflineage.website.looks import MEMORY
 
     check_places(run, out)
     settings: dict[str, Any] = {}
@@ -365,7 +366,7 @@ def _bake_again(run: Path, out: Path | None, given: dict[str, Any], jobs: int = 
         settings = Store(run).read_json(SITE_RECORD, "site").get("settings", {})
     settings.update({key: value for key, value in given.items() if value is not None})
     report = bake_site(run, out, jobs=jobs, **SiteSection.model_validate(settings).model_dump())
-    problems = check_site(report.site, jobs=jobs)
+    problems = check_site(report.site, jobs=jobs, memory=run / MEMORY)
     if problems:
         lines = [f"{report.site} is written, and is wrong:", *(f"  - {each}" for each in problems[:20])]
         raise SiteError("\n".join(lines))

@@ -32,6 +32,7 @@ from leaflineage.store import SITE_RECORD, Store, hash_json
 from leaflineage.website.bake import BakeReport, bake
 from leaflineage.website.check import check_site
 from leaflineage.website.links import MANIFEST
+from leaflineage.website.looks import MEMORY
 from leaflineage.website.rights import WITHDRAWN, read_withdrawn
 from leaflineage.website.writing import unfold_files
 
@@ -467,7 +468,7 @@ def bake_site(config: Config, run: Path, *, out: Path, reporter: Reporter) -> tu
         on_page=lambda page: reporter.advance("bake", page),
     )
     reporter.finish("bake", time.monotonic() - began)
-    return baked, [str(problem) for problem in check_site(out, jobs=config.run.jobs)]
+    return baked, [str(problem) for problem in check_site(out, jobs=config.run.jobs, memory=run / MEMORY)]
 
 
 def hash_site_inputs(store: Store, config: Config, site: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from leaflineage.errors import SiteError
-from leaflineage.website import check, links
+from leaflineage.website import links, looks
 from leaflineage.website.check import check_site
 
 PAGE = "families/betulaceae/index.html"
@@ -163,8 +163,8 @@ def test_a_family_absent_without_a_reason_is_found(site_copy: Path) -> None:
 def test_processes_find_what_one_finds(site_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(site_copy, PAGE, "</main>", '<a href="../../method.html#nowhere">x</a><a href="nowhere.html">x</a></main>')
     plant(site_copy, "method.html", "<title>", "<title>x</title><title>")
-    monkeypatch.setattr(check, "LEAST_PAGES", 1)
-    monkeypatch.setattr(check, "CHUNK", 3)
+    monkeypatch.setattr(looks, "LEAST_PAGES", 1)
+    monkeypatch.setattr(looks, "CHUNK", 3)
     found = check_site(site_copy, jobs=2)
     assert [each.rule for each in found if each.page == PAGE] == ["dead-anchor", "dead-link"]
     assert found == check_site(site_copy)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from html import unescape
 from html.parser import HTMLParser
-from pathlib import Path
 
 LOADING = {
     "img": ("src", "srcset"),
@@ -24,6 +25,13 @@ LOADING = {
 NOT_LOADED = frozenset({"canonical", "license", "author", "alternate"})
 SHOWN_IN_FIGURE = frozenset({"img", "svg", "canvas", "table", "video", "pre", "ul", "ol"})
 EXECUTED = frozenset({"", "module", "text/javascript", "application/javascript"})
+
+
+NAME = r"[a-zA-Z][-a-zA-Z0-9:_]*"
+VALUE = r"""(?:"([^"]*)"|([^\s"'=<>`]+))"""
+# A tag as they mostly are, in one step; the standard library reads all others.
+TAG = re.compile(rf"<({NAME})((?:\s+{NAME}(?:={VALUE})?)*)\s*(/?)>".replace("([^", "(?:[^"))
+ATTRIBUTE = re.compile(rf"({NAME})(=?)(?:{VALUE})?")
 
 
 @dataclass
@@ -64,6 +72,28 @@ class PageReader(HTMLParser):
         self._in_title = False
         self._keeps_address = False
         self._figures: list[bool] = []  # of each open figure, whether it shows something
+
+    def parse_starttag(self, i: int) -> int:
+        """Read the tag that begins at ``i``; return where it ends."""
+        found = TAG.match(self.rawdata, i)
+        if found is None:
+            return super().parse_starttag(i)
+        tag = found[1].lower()
+        attrs = [
+            (name.lower(), unescape(quoted or bare) if equals else None)
+            for name, equals, quoted, bare in ATTRIBUTE.findall(found[2])
+        ]
+        if found[3]:
+            self.handle_startendtag(tag, attrs)
+        else:
+            self.handle_starttag(tag, attrs)
+            if tag in self.CDATA_CONTENT_ELEMENTS:
+                self.set_cdata_mode(tag)
+        return found.end()
+
+    def updatepos(self, i: int, j: int) -> int:
+        """Count no lines: nobody asks where in the page anything stands."""
+        return j
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note ids, links, loads and images."""
@@ -141,9 +171,9 @@ def split_srcset(value: str) -> list[str]:
     return [part.split()[0] for part in value.split(",") if part.strip()]
 
 
-def read_page(path: Path) -> PageContent:
-    """Return what the rules need to know of a page."""
+def read_page(data: bytes) -> PageContent:
+    """Return what the rules need to know of a page; it is UTF-8."""
     reader = PageReader()
-    reader.feed(path.read_text(encoding="utf-8"))
+    reader.feed(data.decode("utf-8", "replace").replace("\r\n", "\n"))
     reader.close()
     return reader.content

@@ -16,7 +16,8 @@ from xml.sax.saxutils import unescape
 
 from leaflineage.errors import SiteError
 from leaflineage.website import links
-from leaflineage.website.check import UNREADABLE, Problem
+from leaflineage.website.check import UNREADABLE
+from leaflineage.website.page_rules import Problem
 
 IN_LOT = 20  # specimens named a problem; more are counted
 

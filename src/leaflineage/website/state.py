@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from leaflineage.website import links
+from leaflineage.website.caches import read_cache, write_cache
 from leaflineage.website.facts import RecordFacts, pack_json, unpack_json
 from leaflineage.website.holdings import Folder, unpack_files
 from leaflineage.website.writing import Stamp, hash_file, is_linked, stamp_folder
@@ -162,19 +163,18 @@ def read_state(run: Path, out: Path) -> BakeState:
     """Return what the last bake of a run remembered; of another site than the one in ``out``, the facts alone."""
     state = BakeState()
     try:
-        with (run / STATE).open(encoding="utf-8") as stream:
-            head = json.loads(stream.readline())
-            if head["version"] != VERSION or not {"whole", "opening", "compared"} <= head.keys():
-                return BakeState()
-            for line in stream:
-                entry = json.loads(line)
-                slug = entry["slug"]
-                state.facts[slug] = RecordFacts(entry["sha256"], base64.b64decode(entry["facts"]))
-                spans = [(int(entry[name][0]), int(entry[name][1])) for name in ("family", "specimens")]
-                state.families[slug] = FamilyState(
-                    entry["fingerprint"], base64.b64decode(entry["files"]), base64.b64decode(entry["stamps"]), *spans
-                )
-    except (OSError, ValueError, KeyError, TypeError):
+        entries = read_cache(run / STATE)
+        head = next(entries)
+        if head["version"] != VERSION or not {"whole", "opening", "compared"} <= head.keys():
+            return BakeState()
+        for entry in entries:
+            slug = entry["slug"]
+            state.facts[slug] = RecordFacts(entry["sha256"], base64.b64decode(entry["facts"]))
+            spans = [(int(entry[name][0]), int(entry[name][1])) for name in ("family", "specimens")]
+            state.families[slug] = FamilyState(
+                entry["fingerprint"], base64.b64decode(entry["files"]), base64.b64decode(entry["stamps"]), *spans
+            )
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
         return BakeState()
     try:
         same = head["site"] == os.path.relpath(out, run) and head["hashes"] == [
@@ -188,15 +188,10 @@ def read_state(run: Path, out: Path) -> BakeState:
 
 def write_state(run: Path, out: Path, state: BakeState, hashes: Mapping[str, str]) -> None:
     """Remember a bake that gave these ``hashes``; a run that cannot be written is baked whole each time."""
-    part = run / f"{STATE}.part"
     head = {"version": VERSION, "site": os.path.relpath(out, run), "hashes": [hashes[each] for each in NAILED]}
     head |= {"whole": state.whole, "opening": state.opening, "compared": state.compared}
-    with contextlib.suppress(OSError):
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(json.dumps(head) + "\n")
-            for slug, facts in state.facts.items():
-                stream.write(json.dumps(_describe(slug, facts, state.families[slug])) + "\n")
-        os.replace(part, run / STATE)
+    families = (_describe(slug, facts, state.families[slug]) for slug, facts in state.facts.items())
+    write_cache(run / STATE, chain([head], families))
 
 
 def _describe(slug: str, facts: RecordFacts, known: FamilyState) -> Mapping[str, Any]:
