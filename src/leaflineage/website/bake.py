@@ -150,11 +150,11 @@ def bake(
             workers.start(_count_families(run))
         known = _look_at_run(run, state, workers, base_url=base_url, repository=repository, images=images)
         site = known.site
-        gc.freeze()  # it stays: without this a tenth of the time goes into looking through it for rubbish
         former = read_former(out)
         shutil.rmtree(staging, ignore_errors=True)
         writer = Writer(staging, out, run)
         try:
+            gc.freeze()  # what is known stays: a tenth of the time would go into looking through it for rubbish
             families = _write_families(known, writer, state, workers, on_page=on_page)
             compared = _write_comparisons(known, writer, state, on_page=on_page)
             families = _write_others(known, writer, families, on_page=on_page)
