@@ -3,6 +3,8 @@
     python benchmarks/bake.py RUN --families 142
     python benchmarks/bake.py RUN --families 1000,10000 --crops 1
 
+    python benchmarks/bake.py RUN --families 142 --check
+
 RUN is a finished run. Its families are copied under new names as often as needed, each copy's pictures hard links to
 the run's; so the pages are those of a real atlas of that size, and nothing has to be computed for it. Each bake is a
 process of its own: its time is the whole command's, its memory the largest process's.
@@ -32,6 +34,10 @@ BAKE = (
     "own = int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]); "
     "children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss; "
     "print(json.dumps([report.n_pages, report.n_bytes, own / 1024, children / 1024]))"
+)
+CHECK = (
+    "import sys; from pathlib import Path; from leaflineage.website.check import check_site; run = Path(sys.argv[1]); "
+    "sys.exit(len(check_site(run / 'site', budget_mb=1e6, jobs=0, memory=run / 'check.jsonl')))"
 )
 
 
@@ -209,16 +215,26 @@ def measure_bake(run: Path) -> Measured:
     return Measured(seconds, n_pages, n_bytes / 1e6, own, children)
 
 
+def measure_check(run: Path) -> float:
+    """Check a run's site, as the command does after a bake, in a process of its own; return the seconds it took."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", CHECK, str(run)], check=True)
+    return time.monotonic() - began
+
+
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True))
 @click.option("--families", default="142", show_default=True, metavar="N,M", help="Sizes of the simulated atlases.")
 @click.option("--concepts", default=10, show_default=True, type=click.IntRange(1, 99), help="Concepts a family.")
 @click.option("--crops", type=click.IntRange(min=1), help="Crops kept a concept; all unless given.")
+@click.option("--check", is_flag=True, help="Check each site after its bake, as the command does.")
 @click.option("--scratch", type=click.Path(path_type=Path), help="Folder for the simulated runs; a temporary one.")
-def main(run: Path, families: str, concepts: int, crops: int | None, scratch: Path | None) -> None:
+def main(run: Path, families: str, concepts: int, crops: int | None, check: bool, scratch: Path | None) -> None:
     """Time bakes of simulated atlases made from RUN."""
-    click.echo("| families | bake | seconds | families a second | pages | MB | memory, MB | children, MB |")
-    click.echo("|---:|---|---:|---:|---:|---:|---:|---:|")
+    click.echo(
+        "| families | bake | seconds | families a second | pages | MB | memory, MB | children, MB | then checked in |"
+    )
+    click.echo("|---:|---|---:|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         for n_families in (int(each) for each in families.split(",")):
             target = Path(folder) / str(n_families)
@@ -228,10 +244,11 @@ def main(run: Path, families: str, concepts: int, crops: int | None, scratch: Pa
                 if step == steps[-1]:
                     change_family(copy, n_families // 2)
                 found = measure_bake(copy)
+                checked = f"{measure_check(copy):.1f}" if check else "–"
                 click.echo(
                     f"| {n_families} | {step} | {found.seconds:.1f} | {n_families / found.seconds:.0f} "
                     f"| {found.n_pages} "
-                    f"| {found.weight_mb:.0f} | {found.memory_mb:.0f} | {found.child_mb:.0f} |"
+                    f"| {found.weight_mb:.0f} | {found.memory_mb:.0f} | {found.child_mb:.0f} | {checked} |"
                 )
             shutil.rmtree(copy)
 
