@@ -31,6 +31,7 @@ from leaflineage.website.writing import Writer
 from leaflineage.workers import heed_parent
 
 CHUNK = 6  # families a task: they share much of their surroundings
+CHUNKS_A_COLLECTION = 3  # after so many chunks a process looks for rubbish
 LEAST_FAMILIES = 18  # below, starting processes takes longer than they save
 PARTS = ".parts"  # of the site's data, in the staging folder
 
@@ -211,6 +212,7 @@ def _do_nothing() -> None:
 
 
 _tools: list[Any] = []  # of a process of the pool: where it gets what is shared, and its folders
+_chunks = [0]  # that a process of the pool has made
 _bakers: list[FamilyBaker] = []  # the one of a process of the pool, once it has any family to make
 
 
@@ -227,6 +229,10 @@ def _look_chunk(slugs: list[str]) -> list[tuple[str, RecordFacts]]:
 def _bake_chunk(chunk: list[Surroundings]) -> list[FamilyFiles]:
     if not _bakers:
         _bakers.append(FamilyBaker(_tools[0].get(), *_tools[1:]))
-    gc.collect()  # once a chunk, and not whenever some hundred more records are there, most of which stay
-    gc.freeze()
+    _chunks[0] += 1
+    if (
+        _chunks[0] % CHUNKS_A_COLLECTION == 1
+    ):  # and not whenever some hundred more records are there, most of which stay
+        gc.collect()
+        gc.freeze()
     return [_bakers[0].bake(around) for around in chunk]
