@@ -190,6 +190,9 @@ def read_with(kind: type[PageReader], text: str) -> tuple[list[Any], Any]:
         "<textarea><p id=q></textarea>",
         '<p @click="x">',
         "<p on_x=1>",
+        '<a\xa0href="n.html">',
+        "<p\x0bid=x>",
+        "<p id=a\xa0b>",
         "<!-- <p id=a> --><p id=b>",
     ],
 )

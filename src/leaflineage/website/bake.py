@@ -39,13 +39,13 @@ from leaflineage.website.contents import (
 from leaflineage.website.context import Site, is_built, make_url
 from leaflineage.website.facts import RecordFacts
 from leaflineage.website.family_bake import PARTS, Workers, list_parts, write_parts
-from leaflineage.website.holdings import pack_files
+from leaflineage.website.holdings import ChangedError, pack_files
 from leaflineage.website.linked import write_citation
 from leaflineage.website.listing import write_lists
 from leaflineage.website.manifest import describe_run
 from leaflineage.website.reading import read_index
 from leaflineage.website.rendering import make_renderer
-from leaflineage.website.rights import WITHDRAWN, Images, Rights, read_withdrawn, redact_specimens
+from leaflineage.website.rights import WITHDRAWN, Images, Rights, read_withdrawn, redact_importances, redact_specimens
 from leaflineage.website.search import make_script_words, make_search_index
 from leaflineage.website.shown import hide_in_index, list_shown
 from leaflineage.website.state import NAILED, BakeState, FamilyState, forget_state, read_state, write_state
@@ -153,8 +153,10 @@ def bake(
         former = read_former(out)
         shutil.rmtree(staging, ignore_errors=True)
         writer = Writer(staging, out, run)
+        is_thawed = gc.get_freeze_count() == 0  # who calls has set nothing aside
         try:
-            gc.freeze()  # what is known stays: a tenth of the time would go into looking through it for rubbish
+            if is_thawed:
+                gc.freeze()  # what is known stays: a tenth of the time would go into looking through it for rubbish
             families = _write_families(known, writer, state, workers, on_page=on_page)
             compared = _write_comparisons(known, writer, state, on_page=on_page)
             families = _write_others(known, writer, families, on_page=on_page)
@@ -168,14 +170,18 @@ def bake(
             packets = [*(each.packed for each in families.values()), pack_files(writer.addresses, writer.hashes)]
             listed = write_lists(writer, packets, former, said=said, run=describe_run(run))
             forget_state(run)
-            writer.move_into_place(listed.stale)
+            writer.move_into_place(former, listed.stale, is_same_list=listed.is_same)
+        except ChangedError:
+            forget_state(run)  # what it tells of that file is wrong
+            raise
         except ArithmeticError as error:
             raise ArtifactError(
                 f"Numbers that can be written and drawn were wanted, and one in index.json or in a family's record is "
                 f"beyond all measure ({error}). Run the stage collect again."
             ) from error
         finally:
-            gc.unfreeze()
+            if is_thawed:
+                gc.unfreeze()
             shutil.rmtree(staging, ignore_errors=True)
     for slug, each in families.items():
         if not each.stamped:
@@ -300,7 +306,7 @@ def _write_families(
     for slug, found in known.facts.items():
         fingerprint = hash_facts([code, surveyor.fingerprint(slug, found)])
         former = state.families.get(slug)
-        redacted = not site.rights.withdrawn.isdisjoint(found.mentions) if site.rights.withdrawn else False
+        redacted = bool(site.rights.withdrawn) and _is_redacted(known, writer.run, slug, found)
         kept = None
         if former is not None and former.fingerprint == fingerprint and not redacted:
             kept = former.find_kept(writer.run, writer.out, known.list_numbers(slug))
@@ -317,6 +323,18 @@ def _write_families(
         families[files.slug] = FamilyState(stale[files.slug], files.packed)
         _tell(on_page, files.pages)
     return {slug: families[slug] for slug in known.facts}
+
+
+def _is_redacted(known: _Known, run: Path, slug: str, facts: RecordFacts) -> bool:
+    """Return whether a family's record or its table names a specimen that was withdrawn."""
+    withdrawn = known.site.rights.withdrawn
+    if not withdrawn.isdisjoint(facts.mentions):
+        return True
+    table = known.list_numbers(slug).get(links.importances_file(slug))
+    if table is None:
+        return False
+    data = (run / table).read_bytes()
+    return redact_importances(data, withdrawn) != data
 
 
 def _write_comparisons(

@@ -72,7 +72,7 @@ class RecordFacts:
 
 def pack_json(value: Any) -> bytes:
     """Return plain values as JSON, compressed."""
-    return zlib.compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8"), 1)
+    return zlib.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), 1)
 
 
 @lru_cache(maxsize=4)  # one after another, all that is packed together is asked for

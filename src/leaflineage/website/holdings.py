@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from leaflineage.errors import SiteError
+from leaflineage.website import links
 
 BETWEEN = b"\0"  # folders; no name in JSON has it, nor the ends of a line
 HASH = re.compile(rb"\t[0-9a-f]{64}")
@@ -43,6 +44,21 @@ class Folder:
     n: int
     n_bytes: int
     lines: bytes
+
+    @property
+    def is_pictured(self) -> bool:
+        """Whether pictures of the run lie in it."""
+        return f"{self.name}/".startswith(links.MEDIA)
+
+    @property
+    def pictured(self) -> str:
+        """The folder of the run in which these pictures lie."""
+        return f"{self.name}/".removeprefix(links.MEDIA).removesuffix("/")
+
+    def list_hashes(self) -> dict[str, str]:
+        """Return the sha256 of its files, by name."""
+        hashes: dict[str, str] = json.loads(self.dump_hashes())
+        return hashes
 
     def list_names(self) -> list[str]:
         """Return the names of its files, sorted."""
@@ -102,7 +118,7 @@ def merge_files(packets: Sequence[bytes], measure: Callable[[str], int]) -> Iter
 
     Raises
     ------
-    SiteError
+    ChangedError
         If a file is not the same in two packets.
     """
     owners: dict[str, list[int]] = {}
@@ -130,7 +146,9 @@ def _join(parts: list[Folder], measure: Callable[[str], int]) -> Folder:
                 address = lead + json.loads(b'"' + file + b'"')
                 twice += measure(address)
                 if found[file] != sha256:
-                    raise SiteError(f"{address} changed while the site was baked. Let the build end, then bake again.")
+                    raise ChangedError(
+                        f"{address} changed while the site was baked. Let the build end, then bake again."
+                    )
             found[file] = sha256
     names = {json.loads(b'"' + file + b'"'): file for file in found} if b"\\" in b"".join(found) else None
     ordered = [names[each] for each in sorted(names)] if names else sorted(found)
@@ -143,6 +161,10 @@ def add_name(folder: Folder, name: str, sha256: str) -> Folder:
     line = f"{_escape(name)}\t{sha256 or '0' * 64}".encode()
     lines = sorted([*folder.lines.split(b"\n"), line], key=lambda each: each.partition(b"\t")[0])
     return replace(folder, n=folder.n + 1, lines=b"\n".join(lines))
+
+
+class ChangedError(SiteError):
+    """A file of the run changed, in its place, after it was looked at."""
 
 
 class JsonFolders:

@@ -64,6 +64,11 @@ def is_inside(path: str) -> bool:
     return bool(path) and not ({"", ".", ".."} & {*parts}) and not any(each in path for each in "\\\0:")
 
 
+def is_of_run(address: str) -> bool:
+    """Return whether a file of the site is one of the run's own, linked or copied."""
+    return address.startswith((MEDIA, "data/importances/", "data/concepts/")) or address == HEAD_DATA
+
+
 def media(path: str) -> str:
     """Return the address of a picture of the run.
 

@@ -26,6 +26,8 @@ class Listed:
         The sha256 of both lists, by address.
     stale : list of str
         Addresses of files that a former bake left and this one does not.
+    is_same : bool
+        Whether the former bake listed the same files.
     """
 
     n_pages: int
@@ -33,6 +35,7 @@ class Listed:
     n_bytes: int
     hashes: dict[str, str]
     stale: list[str]
+    is_same: bool
 
 
 def write_lists(
@@ -66,30 +69,33 @@ def write_lists(
     own = {folder: name for folder, _, name in (each.rpartition("/") for each in (links.MANIFEST, links.HASHES))}
     n_pages = n_pictures = n_bytes = 0
     stale: list[str] = []
+    is_same = True
     remaining = dict(former)
     sums: dict[str, str] = {}
     with closing(names), closing(hashes):
         for folder in merge_files(packets, lambda address: writer.find(address).stat().st_size):
             n_pages += folder.lines.count(b".html\t")
-            n_pictures += folder.n if folder.name.startswith(links.MEDIA) else 0
+            n_pictures += folder.n if folder.is_pictured else 0
             n_bytes += folder.n_bytes
             listed = add_name(folder, own[folder.name], "") if folder.name in own else folder
             dumped = listed.dump_names()
             names.add(folder.name, dumped)
-            if folder.name in remaining:
-                stale += _list_stale(folder.name, json.loads(dumped), remaining.pop(folder.name))
+            before, held = remaining.pop(folder.name, None), json.loads(dumped)
+            if before != held:
+                is_same = False
+                stale += _list_stale(folder.name, held, before or ())
             if not folder.name:  # the last
                 sums[links.MANIFEST] = names.end()
                 folder = add_name(folder, links.MANIFEST, sums[links.MANIFEST])
             hashes.add(folder.name, folder.dump_hashes())
         sums[links.HASHES] = hashes.end()
     stale += [f"{folder}/{name}" if folder else name for folder, left in remaining.items() for name in left]
-    return Listed(n_pages, n_pictures, n_bytes + names.n_bytes + hashes.n_bytes, sums, sorted(stale))
+    return Listed(
+        n_pages, n_pictures, n_bytes + names.n_bytes + hashes.n_bytes, sums, sorted(stale), is_same and not stale
+    )
 
 
 def _list_stale(folder: str, held: list[str], former: Sequence[str]) -> list[str]:
     """Return the addresses of files that a folder held and no longer holds."""
-    if held == former:
-        return []
     lead = f"{folder}/" if folder else ""
     return [lead + name for name in sorted({*former} - {*held})]

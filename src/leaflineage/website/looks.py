@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import multiprocessing
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -198,4 +199,5 @@ def _hash_rules() -> str:
     """Return the sha256 of the code that looks at pages."""
     here = Path(__file__)
     names = (here.name, "page_rules.py", "page_reader.py", "links.py")
-    return hashlib.sha256(b"\0".join(here.with_name(name).read_bytes() for name in names)).hexdigest()
+    code = [here.with_name(name).read_bytes() for name in names]
+    return hashlib.sha256(b"\0".join([sys.version.encode(), *code])).hexdigest()  # Python's own module reads tags

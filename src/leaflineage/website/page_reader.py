@@ -28,9 +28,11 @@ EXECUTED = frozenset({"", "module", "text/javascript", "application/javascript"}
 
 
 NAME = r"[a-zA-Z][-a-zA-Z0-9:_]*"
-VALUE = r"""(?:"([^"]*)"|([^\s"'=<>`]+))"""
+SPACE = r"[ \t\n\r\f]"
+VALUE = r"""(?:"([^"]*)"|([^ \t\n\r\f"'=<>`]+))"""
 # A tag as they mostly are, in one step; the standard library reads all others.
-TAG = re.compile(rf"<({NAME})((?:\s+{NAME}(?:={VALUE})?)*)\s*(/?)>".replace("([^", "(?:[^"))
+TAG = re.compile(rf"<({NAME})((?:{SPACE}+{NAME}(?:={VALUE})?)*){SPACE}*(/?)>".replace("([^", "(?:[^"))
+TEXTUAL = frozenset({"title", "textarea", "plaintext", "xmp", "iframe", "noembed", "noframes"})  # may hold text alone
 ATTRIBUTE = re.compile(rf"({NAME})(=?)(?:{VALUE})?")
 
 
@@ -76,7 +78,7 @@ class PageReader(HTMLParser):
     def parse_starttag(self, i: int) -> int:
         """Read the tag that begins at ``i``; return where it ends."""
         found = TAG.match(self.rawdata, i)
-        if found is None:
+        if found is None or found[1].lower() in TEXTUAL:
             return super().parse_starttag(i)
         tag = found[1].lower()
         attrs = [

@@ -130,15 +130,20 @@ def _read_index(path: Path) -> Index:
         with path.open("rb") as stream:
             for data, is_family in _split_index(stream):
                 if is_family:
-                    families.append(make_slim(parse_record(path, data, AtlasFamily)))
+                    families.append(_hold(parse_record(path, data, AtlasFamily)))
                 else:
                     rest.append(data)
     except FileNotFoundError as error:
         raise _miss(path) from error
     index = parse_record(path, b"".join(rest), Index)
     _hold_schema(path, index, "index")
-    families += [make_slim(each) for each in index.families]  # where it is laid out in another way
+    families += [_hold(each) for each in index.families]  # where it is laid out in another way
     return index.model_copy(update={"families": families})
+
+
+def _hold(family: AtlasFamily) -> AtlasFamily:
+    """Return a family slim; whole where it was not built and has no record of its own."""
+    return make_slim(family) if family.missing is None else family
 
 
 def _split_index(stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:

@@ -81,6 +81,8 @@ class FamilyState:
     def find_kept(self, run: Path, out: Path, numbers: Mapping[str, str]) -> Kept | None:
         """Return what a look at its files told; None where one is not there, or is no longer the run's.
 
+        Pictures that are linked are the run's, whatever is in them: no stage writes into a picture that is there.
+
         Parameters
         ----------
         numbers
@@ -88,24 +90,15 @@ class FamilyState:
         """
         stamps, kept = self.stamps, Kept()
         for folder in self.list_folders():
-            if folder.name.startswith(links.MEDIA):
-                path = folder.name.removeprefix(links.MEDIA)
+            if folder.is_pictured:
+                path = folder.pictured
                 here, there = f"{run}/{path}/", f"{out}/{folder.name}/"
                 if path in stamps and stamp_folder(here, there) == stamps[path]:
                     continue
                 kept.is_stamped = False
                 if not all(_find_linked(here + name, there + name, path, kept) for name in folder.list_names()):
                     return None
-                continue
-            n_bytes = 0
-            for address in folder.list_addresses():
-                try:
-                    n_bytes += os.stat(f"{out}/{address}").st_size  # noqa: PTH116
-                except OSError:
-                    return None
-                if address in numbers and not _find_linked(f"{run}/{numbers[address]}", f"{out}/{address}", "", kept):
-                    return None
-            if n_bytes != folder.n_bytes:
+            elif not _has_files(run, out, folder, numbers):
                 return None
         return kept
 
@@ -126,6 +119,23 @@ class Kept:
     copied: set[str] = field(default_factory=set)
 
 
+def _has_files(run: Path, out: Path, folder: Folder, numbers: Mapping[str, str]) -> bool:
+    """Return whether the site holds a family's pages of the size they had, and its data and numbers as they were."""
+    n_bytes = 0
+    for name, sha256 in folder.list_hashes().items():
+        address = f"{folder.name}/{name}"
+        path = out / address
+        try:
+            n_bytes += path.stat().st_size
+        except OSError:
+            return False
+        if not name.endswith(".html") and hash_file(path) != sha256:  # comparisons and other data are made from it
+            return False
+        if address in numbers and hash_file(run / numbers[address]) != sha256:
+            return False
+    return n_bytes == folder.n_bytes
+
+
 def _find_linked(here: str, there: str, folder: str, kept: Kept) -> bool:
     """Return whether a file of the site is the run's as it is now; where it is a copy, note its folder."""
     try:
@@ -141,7 +151,7 @@ def _find_linked(here: str, there: str, folder: str, kept: Kept) -> bool:
 
 def find_pictured(folders: Iterable[Folder]) -> list[str]:
     """Return the folders of the run whose pictures are among a family's files."""
-    return [each.name.removeprefix(links.MEDIA) for each in folders if each.name.startswith(links.MEDIA)]
+    return [each.pictured for each in folders if each.is_pictured and each.pictured]
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import gzip
 import hashlib
@@ -9,7 +10,7 @@ import html
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +40,20 @@ def read_former(out: Path) -> dict[str, list[str]]:
     try:
         files = json.loads(manifest.read_bytes())["files"]
         folders = files if isinstance(files, dict) else _fold(files)
-        return {folder: _hold_names(names) for folder, names in folders.items() if is_ours(folder)}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return {folder: _hold_names(names) for folder, names in folders.items() if _is_inside(folder)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SiteError(f"{manifest} is damaged. Empty the folder {out} and bake again.") from error
 
 
-def is_ours(folder: str) -> bool:
-    """Return whether a folder that a manifest lists lies in the site."""
-    return not folder.startswith("/") and ".." not in folder.split("/")
+def _is_inside(folder: str) -> bool:
+    """Return whether a folder that a manifest lists lies in the site, and is written as we write it."""
+    return not folder or links.is_inside(folder)
 
 
 def _hold_names(names: list[str]) -> list[str]:
-    if not all(isinstance(name, str) for name in names):
-        raise TypeError("a name that is no text")
-    return [name for name in names if name not in ("", ".", "..") and "/" not in name]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError("no list of names")
+    return [name for name in names if "/" not in name and links.is_inside(name)]
 
 
 def _fold(addresses: Iterable[str]) -> dict[str, list[str]]:
@@ -161,23 +162,71 @@ class Writer:
         staged = self.staging / address
         return staged if staged.is_file() else self.out / address
 
-    def move_into_place(self, stale: Iterable[str]) -> None:
-        """Move what is staged into the site, its manifest last, then remove what a former bake left over."""
+    def move_into_place(self, former: Mapping[str, Sequence[str]], stale: Sequence[str], *, is_same_list: bool) -> None:
+        """Move what is staged into the site, remove what a former bake left over, and put the list of files last.
+
+        Meanwhile the list in the site holds what was there and what will be: of a bake that is killed nothing is left
+        that the next one does not know.
+
+        Parameters
+        ----------
+        former, stale
+            What the former bake listed; the addresses that this one does not.
+        is_same_list
+            Whether both list the same files.
+
+        Raises
+        ------
+        SiteError
+            If something foreign is in the way.
+        """
         if not (self.out.is_dir() and any(self.out.iterdir())):
             if self.out.is_dir():
                 self.out.rmdir()
             self.out.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self.staging, self.out)
             return
+        if not is_same_list:
+            self._list_both(former)
         for folder, files in self._list_staged():
-            target = self.out / folder
-            target.mkdir(parents=True, exist_ok=True)
             for name in files:
-                if not ((target / name).is_file() and is_same(self.staging / folder / name, target / name)):
-                    os.replace(self.staging / folder / name, target / name)
-        os.replace(self.staging / links.MANIFEST, self.out / links.MANIFEST)
+                self._move(f"{folder}/{name}" if folder else name)
         for address in stale:
-            path = self.out / address
+            self._remove(address)
+        self._move(links.MANIFEST)
+
+    def _list_both(self, former: Mapping[str, Sequence[str]]) -> None:
+        manifest = json.loads((self.staging / links.MANIFEST).read_bytes())
+        folders = {folder: {*names} for folder, names in manifest["files"].items()}
+        for folder, names in former.items():
+            folders.setdefault(folder, set()).update(names)
+        manifest["files"] = {folder: sorted(names) for folder, names in sorted(folders.items())}
+        part = self.staging / f"{links.MANIFEST}.part"
+        part.write_text(json.dumps(manifest), encoding="utf-8")
+        os.replace(part, self.out / links.MANIFEST)
+
+    def _move(self, address: str) -> None:
+        """Move a staged file into the site. One of the run's takes the place of a copy: so it is known for a link."""
+        source, target = self.staging / address, self.out / address
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_file():
+                is_there = target.samefile(source) if links.is_of_run(address) else is_same(source, target)
+                if is_there:
+                    return
+            os.replace(source, target)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+            raise SiteError(
+                f"{target} is wanted for the site, and something that no bake made is in its way. Move it out of the "
+                "folder of the site, then bake again."
+            ) from error
+
+    def _remove(self, address: str) -> None:
+        """Remove a file that a former bake made, and folders that it leaves empty."""
+        path = self.out / address
+        with contextlib.suppress(OSError, ValueError):  # no file, or a name that none can have
+            if path.is_dir() or not path.parent.resolve().is_relative_to(self.out.resolve()):
+                return
             path.unlink(missing_ok=True)
             for parent in path.parents:
                 if parent == self.out or not parent.is_dir() or any(parent.iterdir()):
