@@ -29,7 +29,7 @@ EXECUTED = frozenset({"", "module", "text/javascript", "application/javascript"}
 
 NAME = r"[a-zA-Z][-a-zA-Z0-9:_]*"
 SPACE = r"[ \t\n\r\f]"
-VALUE = r"""(?:"([^"]*)"|([^ \t\n\r\f"'=<>`]+))"""
+VALUE = r"""(?:"([^"]*)"|([^\s"'=<>`]+))"""
 # A tag as they mostly are, in one step; the standard library reads all others.
 TAG = re.compile(rf"<({NAME})((?:{SPACE}+{NAME}(?:={VALUE})?)*){SPACE}*(/?)>".replace("([^", "(?:[^"))
 TEXTUAL = frozenset({"title", "textarea", "plaintext", "xmp", "iframe", "noembed", "noframes"})  # may hold text alone
