@@ -6,20 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from website.planting import plant
 
 from leaflineage.errors import SiteError
 from leaflineage.website import links, looks
 from leaflineage.website.check import check_site
 
 PAGE = "families/betulaceae/index.html"
-
-
-def plant(site: Path, page: str, old: str, new: str) -> None:
-    path = site / page
-    text = path.read_text()
-    assert old in text
-    path.unlink()
-    path.write_text(text.replace(old, new, 1))
 
 
 def rules(site: Path) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from website.planting import plant
 
 from leaflineage.website import links, looks
 from leaflineage.website.check import check_site
@@ -40,14 +41,6 @@ def memory(site_copy: Path, tmp_path: Path, read: list[str]) -> Path:
     assert len(read) == len(list(site_copy.rglob("*.html")))
     read.clear()
     return path
-
-
-def plant(site: Path, page: str, old: str, new: str) -> None:
-    path = site / page
-    text = path.read_text()
-    assert old in text
-    path.unlink()
-    path.write_text(text.replace(old, new, 1))
 
 
 def test_pages_that_did_not_change_are_not_read_again(site_copy: Path, memory: Path, read: list[str]) -> None:
